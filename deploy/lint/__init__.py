@@ -1,0 +1,1 @@
+"""What `make lint` does: code style, types, protos and manifests."""
