@@ -1,0 +1,222 @@
+"""The sandbox provider: hosted pay pages and signed webhooks of a process on this machine."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import TypeVar
+from uuid import UUID
+
+import aiohttp
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
+from services.checkout.payments.provider import (
+    CloseResult,
+    EventKind,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderSession,
+    SessionRequest,
+    WebhookMalformed,
+    WebhookNotConfigured,
+)
+from services.checkout.payments.sandbox_messages import (
+    PAYMENT_STATES,
+    ErrorAnswer,
+    Event,
+    Message,
+    Page,
+    Pages,
+    Session,
+    SessionEvent,
+    State,
+)
+from services.checkout.payments.signature import verify
+
+NAME = "sandbox"
+SIGNATURE_HEADER = "Sandbox-Signature"
+
+_ANSWER_BYTES_MAX = 1024 * 1024
+# Refusals that speak of the moment, not of the request.
+_TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_KINDS = {
+    "payment.attempt_failed": EventKind.ATTEMPT_FAILED,
+    "payment.failed": EventKind.FAILED,
+    "payment.paid": EventKind.PAID,
+    "session.expired": EventKind.EXPIRED,
+}
+
+
+class SandboxSettings(BaseSettings):
+    """Settings with the prefix SANDBOX_; without key or secret the provider counts as not configured."""
+
+    model_config = SettingsConfigDict(env_prefix="SANDBOX_", hide_input_in_errors=True, extra="ignore")
+
+    url: str = "http://127.0.0.1:8090"
+    api_key: str = Field("", repr=False)
+    # Several, separated by commas, while one replaces another.
+    webhook_secret: str = Field("", repr=False)
+    # For a whole request, from looking for a connection to the answer's last byte.
+    request_timeout_s: float = Field(8.0, gt=0)
+
+
+_M = TypeVar("_M", bound=Message)
+
+
+class SandboxProvider:
+    """The provider behind HTTP; made and closed inside the event loop that uses it."""
+
+    name = NAME
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._secrets = [secret.strip() for secret in settings.webhook_secret.split(",") if secret.strip()]
+        self._is_configured = bool(settings.api_key and self._secrets)
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {settings.api_key}", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=settings.request_timeout_s),
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Gives up its connections."""
+        await self._http.close()
+
+    async def create_session(self, request: SessionRequest) -> ProviderSession:
+        """See PaymentProvider."""
+        body = {
+            "order_id": str(request.order_id),
+            "payment_id": str(request.payment_id),
+            "amount_minor": request.amount_minor,
+            "currency": request.currency,
+            "expire_time": request.expire_time.isoformat(),
+        }
+        answer = await self._call("POST", "/v1/sessions", json=body, key=request.idempotency_key)
+        return _page(self._read(Page, answer))
+
+    async def find_session(self, order_id: UUID) -> ProviderSession | None:
+        """See PaymentProvider."""
+        answer = await self._call("GET", "/v1/sessions", query={"order_id": str(order_id)})
+        pages = self._read(Pages, answer).sessions
+        return _page(pages[0]) if pages else None
+
+    async def read_session(self, session_id: str) -> ProviderPayment:
+        """See PaymentProvider. A session that is suddenly unknown is no answer to be believed."""
+        try:
+            answer = await self._call("GET", f"/v1/sessions/{session_id}")
+        except ProviderRefused as refusal:
+            raise ProviderUnavailable(NAME) from refusal
+        session = self._read(Session, answer)
+        return ProviderPayment(
+            state=PAYMENT_STATES[session.state],
+            provider_payment_id=session.provider_payment_id,
+            amount_minor=session.amount_minor,
+            currency=session.currency,
+            paid_time=session.paid_time,
+        )
+
+    async def close_session(self, session_id: str) -> CloseResult:
+        """See PaymentProvider."""
+        try:
+            answer = await self._call("POST", f"/v1/sessions/{session_id}/expire")
+        except ProviderRefused as refusal:
+            if refusal.provider_code == "session_not_found":
+                return CloseResult.CLOSED
+            raise ProviderUnavailable(NAME) from refusal
+        state = self._read(Session, answer).state
+        if state is State.PAID:
+            return CloseResult.PAID
+        return CloseResult.STILL_OPEN if state is State.OPEN else CloseResult.CLOSED
+
+    def verify_webhook(self, headers: Mapping[str, str], raw_body: bytes, now: datetime) -> ProviderEvent:
+        """See PaymentProvider."""
+        if not self._is_configured:
+            raise WebhookNotConfigured
+        signature = next((value for name, value in headers.items() if name.lower() == SIGNATURE_HEADER.lower()), "")
+        verify(signature, raw_body, self._secrets, now)
+        try:
+            event = Event.model_validate_json(raw_body)
+            if event.kind not in _KINDS:
+                return ProviderEvent(event_id=event.event_id, kind=EventKind.IGNORED)
+            return _event(SessionEvent.model_validate_json(raw_body))
+        except ValidationError:
+            raise WebhookMalformed("the body is no event") from None
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        key: str | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The body of a 2xx answer; everything else is raised."""
+        if not self._is_configured:
+            raise ProviderNotConfigured(NAME)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        url = self._settings.url.rstrip("/") + path
+        try:
+            async with self._http.request(
+                method, url, json=json, params=query, headers=headers, allow_redirects=False
+            ) as answer:
+                body = await _read_all(answer.content)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failure:
+            raise ProviderUnavailable(NAME) from failure
+        if not 200 <= answer.status < 300:
+            raise _refusal(answer.status, body)
+        return body
+
+    def _read(self, model: type[_M], body: bytes) -> _M:
+        try:
+            return model.model_validate_json(body)
+        except ValidationError:
+            raise ProviderUnavailable(NAME) from None
+
+
+async def _read_all(stream: aiohttp.StreamReader) -> bytes:
+    body = bytearray()
+    async for chunk in stream.iter_any():
+        body += chunk
+        if len(body) > _ANSWER_BYTES_MAX:
+            raise ValueError("the answer is too long")
+    return bytes(body)
+
+
+def _refusal(status: int, body: bytes) -> Exception:
+    """What an answer other than 2xx means: only a 4xx with a code of the provider's own is a no."""
+    try:
+        code = ErrorAnswer.model_validate_json(body).error.code
+    except ValidationError:
+        code = ""
+    if status == HTTPStatus.UNAUTHORIZED or code == "not_configured":
+        return ProviderNotConfigured(NAME)
+    if not 400 <= status < 500 or status in _TRY_AGAIN or not code:
+        return ProviderUnavailable(NAME)
+    return ProviderRefused(NAME, code)
+
+
+def _page(page: Page) -> ProviderSession:
+    return ProviderSession(session_id=page.session_id, url=page.url, expire_time=page.expire_time)
+
+
+def _event(event: SessionEvent) -> ProviderEvent:
+    session = event.session
+    return ProviderEvent(
+        event_id=event.event_id,
+        kind=_KINDS[event.kind],
+        session_id=session.session_id,
+        order_id=_id(session.order_id),
+        provider_payment_id=session.provider_payment_id,
+        amount_minor=session.amount_minor,
+        currency=session.currency,
+        paid_time=session.paid_time,
+    )
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
