@@ -1,0 +1,1 @@
+"""The ledger's rules: plain values and pure functions. No database, no clock, no randomness."""

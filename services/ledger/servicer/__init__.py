@@ -1,0 +1,1 @@
+"""The ledger's API: protobuf messages in, commands and reads, protobuf messages out."""
