@@ -1,0 +1,1 @@
+"""The vouchers' rules: plain values and pure functions. No database, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""The vouchers' API: protobuf messages in, commands and reads, protobuf messages out."""

@@ -1,0 +1,3 @@
+DROP TABLE redemptions;
+DROP TABLE vouchers;
+DROP TABLE campaigns;
