@@ -1,0 +1,58 @@
+"""The closed sets of words that checkout stores; the text is what stands in the database."""
+
+import enum
+
+
+class OrderState(enum.StrEnum):
+    """Life cycle of an order; the last four are for ever."""
+
+    PENDING = "pending"
+    AWAITING_PAYMENT = "awaiting_payment"
+    SETTLING = "settling"
+    PLACED = "placed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class PaymentState(enum.StrEnum):
+    """Life cycle of a payment; of two endings the later in this list wins, whichever comes first."""
+
+    PENDING = "pending"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    PAID = "paid"
+
+
+class CloseOutcome(enum.StrEnum):
+    """What closing a pay page came to."""
+
+    CLOSED = "closed"
+    PAID = "paid"
+    STILL_OPEN = "still_open"
+
+
+class EventStatus(enum.StrEnum):
+    """What has become of a webhook."""
+
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class EventOutcome(enum.StrEnum):
+    """What a webhook came to."""
+
+    COMPLETED = "completed"
+    DUPLICATE = "duplicate"
+    LATE = "late"  # money for an order that has ended
+    FAILED = "failed"  # stored, but not to be believed
+
+
+# Those that hold the customer's one slot.
+IN_FLIGHT = frozenset({OrderState.PENDING, OrderState.AWAITING_PAYMENT, OrderState.SETTLING})
+# Past the pivot: nothing is undone any more.
+FORWARD_ONLY = frozenset({OrderState.SETTLING, OrderState.PLACED})
+# Over without a sale.
+ENDED = frozenset({OrderState.FAILED, OrderState.EXPIRED, OrderState.CANCELLED})

@@ -1,0 +1,94 @@
+"""Checkout's process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from quittance.checkout.v1.checkout_pb2_grpc import add_CheckoutServiceServicer_to_server
+from quittance.checkout.v1.order_steps_pb2_grpc import add_OrderStepsServiceServicer_to_server
+from services.checkout.domain.orders import DOMAIN
+from services.checkout.pay_pages import PayPages
+from services.checkout.payments.registry import open_providers
+from services.checkout.peers import open_peers
+from services.checkout.placing import OrderPlacer
+from services.checkout.quoting import Quoter
+from services.checkout.servicer.checkout import CheckoutServicer
+from services.checkout.servicer.order_steps import OrderStepsServicer
+from services.checkout.store.checkout_store import CheckoutStore
+from services.checkout.webhooks import Webhooks, serving_webhooks
+from services.checkout.workflow_client import open_workflows
+from services.runtime.database import open_pool
+from services.runtime.server import Server, Service, run
+from services.runtime.settings import DatabaseSettings
+
+
+class CheckoutSettings(DatabaseSettings):
+    """CHECKOUT_… for its own, and what it shares with the other processes. Each provider has settings of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="CHECKOUT_")
+
+    address: str = "127.0.0.1:9053"
+    # host:port of the HTTP listener for webhooks; port 0 takes a free one, which is logged.
+    http_address: str = "127.0.0.1:8080"
+    # For one question to the ledger or the voucher service.
+    peer_timeout_s: float = Field(3.0, gt=0)
+    ledger_address: str = Field("127.0.0.1:9051", validation_alias="LEDGER_ADDRESS")
+    vouchers_address: str = Field("127.0.0.1:9052", validation_alias="VOUCHERS_ADDRESS")
+    temporal_address: str = Field("127.0.0.1:7233", validation_alias="TEMPORAL_ADDRESS")
+    temporal_namespace: str = Field("default", validation_alias="TEMPORAL_NAMESPACE")
+    temporal_task_queue: str = Field("quittance", validation_alias="TEMPORAL_TASK_QUEUE")
+    # Of orders that name no provider.
+    payment_provider: str = Field("sandbox", validation_alias="PAYMENT_PROVIDER")
+
+
+class Serving(NamedTuple):
+    """What runs, and where webhooks are received."""
+
+    server: Server
+    http_address: str
+
+
+@asynccontextmanager
+async def serving(settings: CheckoutSettings) -> AsyncIterator[Serving]:
+    """Both servers, from the first call taken to the last one answered."""
+    namespace, task_queue = settings.temporal_namespace, settings.temporal_task_queue
+    async with (
+        open_pool(settings, "checkout") as pool,
+        open_providers() as providers,
+        open_peers(settings.ledger_address, settings.vouchers_address, settings.peer_timeout_s) as peers,
+        open_workflows(settings.temporal_address, namespace, task_queue) as workflows,
+    ):
+        store = CheckoutStore(pool)
+        quoter = Quoter(store, peers)
+        placer = OrderPlacer(store, quoter, workflows)
+        orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
+        steps = OrderStepsServicer(store, PayPages(store, providers))
+        services = [
+            Service("quittance.checkout.v1.CheckoutService", add_CheckoutServiceServicer_to_server, orders),
+            Service("quittance.checkout.v1.OrderStepsService", add_OrderStepsServiceServicer_to_server, steps),
+        ]
+        webhooks = Webhooks(store, providers, workflows)
+        async with (
+            serving_webhooks(webhooks, settings.http_address, reuse_port=settings.reuse_port) as http_address,
+            Server(settings, domain=DOMAIN, services=services, ready=store.check) as server,
+        ):
+            yield Serving(server, http_address)
+
+
+async def serve(settings: CheckoutSettings) -> None:
+    """Serves until the process is told to stop."""
+    async with serving(settings) as running:
+        await running.server.run_until_signal()
+
+
+def main() -> None:
+    """Settings from the environment, then serve."""
+    settings = CheckoutSettings()
+    run(lambda: serve(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

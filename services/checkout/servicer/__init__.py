@@ -1,0 +1,1 @@
+"""Checkout's API: protobuf messages in, commands and reads, protobuf messages out."""

@@ -1,0 +1,120 @@
+-- name: check_tables :one
+-- Asked at every readiness check: fails until the migrations have run.
+SELECT EXISTS (SELECT FROM webhook_events) AS has_events;
+
+-- name: insert_customer :exec
+-- The lock row of a customer who was not seen before; it holds no fact, so a second one at once changes nothing.
+INSERT INTO customers (customer_id) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: lock_customer :one
+-- Alone in its statement: the statements after it see all that was committed while this one waited.
+SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE;
+
+-- name: find_customer_of_order :one
+-- For commands that name only the order. An order never changes its customer.
+SELECT customer_id FROM orders WHERE order_id = $1;
+
+-- name: find_order_of_session :one
+-- For webhooks that name only the provider's session.
+SELECT order_id FROM payments WHERE provider = $1 AND session_id = $2;
+
+-- name: load_order :one
+-- An order with its payment, and the time; always one row, also when neither is there.
+SELECT clock_timestamp() AS now,
+    o.order_id, o.customer_id, o.currency, o.use_credits, o.expected_subtotal_minor, o.expected_discount_minor,
+    o.expected_credits_minor, o.expected_amount_due_minor, o.payment_provider, o.payment_window_s, o.place_timeout_s,
+    o.request_fingerprint, o.created_at, o.state, o.updated_at, o.subtotal_minor, o.discount_minor, o.credits_minor,
+    o.amount_due_minor, o.handed_over_at, o.settling_at, o.placed_at, o.ended_at, o.refusal_status, o.refusal_domain,
+    o.refusal_reason, o.refusal_metadata, o.refusal_message,
+    ARRAY(
+        SELECT (l.line_number, l.product_id, l.price_id, l.quantity, l.amount_minor, l.discount_minor)
+        FROM order_lines AS l WHERE l.order_id = o.order_id ORDER BY l.line_number
+    ) AS lines,
+    ARRAY(
+        SELECT (v.voucher_id, v.masked_code)
+        FROM order_vouchers AS v WHERE v.order_id = o.order_id ORDER BY v.position
+    ) AS vouchers,
+    p.payment_id, p.order_id AS payment_order_id, p.created_at AS payment_created_at, p.provider, p.amount_minor,
+    p.currency AS payment_currency, p.idempotency_key, p.requested_expires_at, p.session_id, p.url, p.expires_at,
+    p.state AS payment_state, p.updated_at AS payment_updated_at, p.provider_payment_id, p.paid_at, p.is_late,
+    p.mismatch, p.closing_at, p.closed_at
+FROM (SELECT $1::uuid AS order_id) AS wanted
+LEFT JOIN orders AS o USING (order_id)
+LEFT JOIN payments AS p USING (order_id);
+
+-- name: find_in_flight :one
+-- The order that holds the customer's one slot.
+SELECT order_id, state FROM orders
+WHERE customer_id = $1 AND state IN ('pending', 'awaiting_payment', 'settling');
+
+-- name: load_products :many
+SELECT product_id, name FROM products WHERE product_id = ANY ($1::uuid[]);
+
+-- name: load_prices :many
+SELECT price_id, product_id, currency, unit_amount_minor FROM prices WHERE price_id = ANY ($1::uuid[]);
+
+-- name: insert_product :exec
+INSERT INTO products (product_id, name) VALUES ($1, $2);
+
+-- name: insert_price :exec
+INSERT INTO prices (price_id, product_id, currency, unit_amount_minor) VALUES ($1, $2, $3, $4);
+
+-- name: insert_order :exec
+INSERT INTO orders (
+    order_id, customer_id, currency, use_credits, expected_subtotal_minor, expected_discount_minor,
+    expected_credits_minor, expected_amount_due_minor, payment_provider, payment_window_s, place_timeout_s,
+    request_fingerprint, created_at, state, updated_at, subtotal_minor, discount_minor, credits_minor,
+    amount_due_minor, handed_over_at, settling_at, placed_at, ended_at, refusal_status, refusal_domain,
+    refusal_reason, refusal_metadata, refusal_message
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25, $26, $27, $28
+);
+
+-- name: insert_order_lines :exec
+INSERT INTO order_lines (order_id, line_number, price_id, quantity, product_id, amount_minor, discount_minor)
+SELECT $1, line_number, price_id, quantity, product_id, amount_minor, discount_minor
+FROM unnest($2::integer[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[])
+    AS line (line_number, price_id, quantity, product_id, amount_minor, discount_minor);
+
+-- name: insert_order_vouchers :exec
+INSERT INTO order_vouchers (order_id, position, voucher_id, masked_code)
+SELECT $1, position, voucher_id, masked_code
+FROM unnest($2::integer[], $3::uuid[], $4::text[]) AS voucher (position, voucher_id, masked_code);
+
+-- name: update_order :exec
+-- All that can change; the rest of the row is the order as it was asked for.
+UPDATE orders SET
+    state = $2, updated_at = $3, subtotal_minor = $4, discount_minor = $5, credits_minor = $6, amount_due_minor = $7,
+    handed_over_at = $8, settling_at = $9, placed_at = $10, ended_at = $11, refusal_status = $12,
+    refusal_domain = $13, refusal_reason = $14, refusal_metadata = $15, refusal_message = $16
+WHERE order_id = $1;
+
+-- name: update_line_discounts :exec
+UPDATE order_lines AS l SET discount_minor = line.discount_minor
+FROM unnest($2::integer[], $3::bigint[]) AS line (line_number, discount_minor)
+WHERE l.order_id = $1 AND l.line_number = line.line_number;
+
+-- name: insert_payment :exec
+INSERT INTO payments (
+    payment_id, order_id, created_at, provider, amount_minor, currency, idempotency_key, requested_expires_at,
+    session_id, url, expires_at, state, updated_at, provider_payment_id, paid_at, is_late, mismatch, closing_at,
+    closed_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+
+-- name: update_payment :exec
+-- All that can change; the request to the provider never does.
+UPDATE payments SET
+    session_id = $2, url = $3, expires_at = $4, state = $5, updated_at = $6, provider_payment_id = $7, paid_at = $8,
+    is_late = $9, mismatch = $10, closing_at = $11, closed_at = $12
+WHERE payment_id = $1;
+
+-- name: find_event :one
+-- Whether a webhook came before.
+SELECT status FROM webhook_events WHERE provider = $1 AND event_id = $2;
+
+-- name: insert_event :exec
+-- Stored once, in the transaction that applies it: a redelivery after a crash finds all of it or nothing.
+INSERT INTO webhook_events (
+    provider, event_id, kind, order_id, session_id, raw_body, status, error, received_at, processed_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp());

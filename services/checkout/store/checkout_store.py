@@ -1,0 +1,104 @@
+"""What checkout asks of its database: commands on orders, products and prices made, reads."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from services.checkout.domain.commands import Command
+from services.checkout.domain.decide import decide
+from services.checkout.domain.orders import Order
+from services.checkout.domain.payments import Payment
+from services.checkout.domain.prices import Price, Product, check_same_price, check_same_product
+from services.checkout.domain.state import InFlight
+from services.checkout.errors import OrderNotFound, ProductNotFound
+from services.checkout.store.load import load, load_in_flight, load_prices
+from services.checkout.store.rows import order_of, payment_of
+from services.checkout.store.statements import queries
+from services.checkout.store.write import write
+from services.runtime.database import Connection, Pool, in_transaction, reading
+
+Result = TypeVar("Result")
+
+
+class StoredOrder(NamedTuple):
+    """An order and its payment at one moment."""
+
+    order: Order
+    payment: Payment | None
+
+
+class CheckoutStore:
+    """Checkout's database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def check(self) -> None:
+        """Raises what the database says when it is not there or its tables are not."""
+        async with reading(self._pool) as connection:
+            await queries.check_tables(connection)
+
+    async def execute(self, command: Command[Result]) -> Result:
+        """Locks the customer, loads, decides, writes, commits. Raises the command's refusals."""
+
+        async def work(connection: Connection) -> Result:
+            state = await load(connection, command)
+            change = decide(command, state)
+            await write(connection, state, change)
+            return change.result
+
+        return await in_transaction(self._pool, work)
+
+    async def find_order(self, order_id: UUID) -> StoredOrder | None:
+        """The order as it stands; None when it is unknown."""
+        async with reading(self._pool) as connection:
+            row = await queries.load_order(connection, order_id)
+        order = order_of(row)
+        return None if order is None else StoredOrder(order, payment_of(row))
+
+    async def read_order(self, order_id: UUID) -> StoredOrder:
+        """The order as it stands. Raises ORDER_NOT_FOUND."""
+        stored = await self.find_order(order_id)
+        if stored is None:
+            raise OrderNotFound(order_id=order_id)
+        return stored
+
+    async def find_in_flight(self, customer_id: UUID) -> InFlight | None:
+        """The order that holds the customer's one slot."""
+        async with reading(self._pool) as connection:
+            return await load_in_flight(connection, customer_id)
+
+    async def find_order_of_session(self, provider: str, session_id: str) -> UUID | None:
+        """The order whose pay page this is; None when it is no page of ours."""
+        async with reading(self._pool) as connection:
+            row = await queries.find_order_of_session(connection, provider, session_id)
+        return None if row is None else row["order_id"]
+
+    async def read_prices(self, price_ids: list[UUID]) -> Mapping[UUID, Price]:
+        """Those of the prices that exist."""
+        async with reading(self._pool) as connection:
+            return await load_prices(connection, price_ids)
+
+    async def create_product(self, product: Product) -> None:
+        """Stores it, or finds it stored. Raises PRODUCT_EXISTS_WITH_DIFFERENT_FIELD."""
+
+        async def work(connection: Connection) -> None:
+            for row in await queries.load_products(connection, [product.product_id]):
+                check_same_product(Product(**row), product)
+                return
+            await queries.insert_product(connection, *product)
+
+        await in_transaction(self._pool, work)
+
+    async def create_price(self, price: Price) -> None:
+        """Stores it, or finds it stored. Raises PRODUCT_NOT_FOUND, PRICE_EXISTS_WITH_DIFFERENT_FIELD."""
+
+        async def work(connection: Connection) -> None:
+            for stored in (await load_prices(connection, [price.price_id])).values():
+                check_same_price(stored, price)
+                return
+            if not await queries.load_products(connection, [price.product_id]):
+                raise ProductNotFound(product_id=price.product_id)
+            await queries.insert_price(connection, *price)
+
+        await in_transaction(self._pool, work)

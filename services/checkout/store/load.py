@@ -1,0 +1,80 @@
+"""Reading what a command sees: the customer's lock first, then everything else by later statements."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from services.checkout.domain.commands import Command, CreateOrder, DraftCommand, OrderCommand, ReceiveEvent
+from services.checkout.domain.kinds import OrderState
+from services.checkout.domain.prices import Price
+from services.checkout.domain.state import InFlight, State
+from services.checkout.store.rows import order_of, payment_of
+from services.checkout.store.statements import queries
+from services.runtime.database import Connection
+
+
+async def load(connection: Connection, command: Command[Any]) -> State:
+    """Locks the customer, then reads the order, its payment and what else this command needs."""
+    order_id = order_id_of(command)
+    customer_id = await _lock_customer(connection, command, order_id)
+    row = await queries.load_order(connection, order_id)
+    order, payment = order_of(row), payment_of(row)
+    # A clock that was set back must not let a row change before its last change.
+    times = [row["now"], order and order.updated_at, payment and payment.updated_at]
+    return State(
+        order=order,
+        payment=payment,
+        in_flight=await load_in_flight(connection, customer_id) if isinstance(command, CreateOrder) else None,
+        prices=await _load_prices_of(connection, command) if order is None else {},
+        is_event_known=await _is_event_known(connection, command),
+        now=max(time for time in times if time is not None),
+    )
+
+
+def order_id_of(command: Command[Any]) -> UUID | None:
+    """The order that a command is about; None for a webhook that names none of ours."""
+    if isinstance(command, DraftCommand):
+        return command.draft.order_id
+    if isinstance(command, ReceiveEvent):
+        return command.event.order_id
+    assert isinstance(command, OrderCommand)
+    return command.order_id
+
+
+async def load_in_flight(connection: Connection, customer_id: UUID | None) -> InFlight | None:
+    """The order that holds the customer's one slot."""
+    row = await queries.find_in_flight(connection, customer_id)
+    return None if row is None else InFlight(row["order_id"], OrderState(row["state"]))
+
+
+async def load_prices(connection: Connection, price_ids: list[UUID]) -> Mapping[UUID, Price]:
+    """Those of the prices that exist."""
+    rows = await queries.load_prices(connection, price_ids)
+    return {row["price_id"]: Price(**row) for row in rows}
+
+
+async def _lock_customer(connection: Connection, command: Command[Any], order_id: UUID | None) -> UUID | None:
+    """The customer, locked; None when the command brings none and its order is unknown: then nothing is shared."""
+    if isinstance(command, DraftCommand):
+        customer_id: UUID = command.draft.customer_id
+        await queries.insert_customer(connection, customer_id)
+    else:
+        row = await queries.find_customer_of_order(connection, order_id)
+        if row is None:
+            return None
+        customer_id = row["customer_id"]
+    await queries.lock_customer(connection, customer_id)
+    return customer_id
+
+
+async def _load_prices_of(connection: Connection, command: Command[Any]) -> Mapping[UUID, Price]:
+    if not isinstance(command, CreateOrder):
+        return {}
+    return await load_prices(connection, [line.price_id for line in command.draft.lines])
+
+
+async def _is_event_known(connection: Connection, command: Command[Any]) -> bool:
+    if not isinstance(command, ReceiveEvent):
+        return False
+    event = command.event
+    return await queries.find_event(connection, event.provider, event.event_id) is not None

@@ -1,0 +1,12 @@
+"""The statements of sql/queries.sql, and how rows become the arrays that they take."""
+
+from collections.abc import Iterable, Sequence
+
+from services.runtime.sql import load_queries
+
+queries = load_queries("services.checkout")
+
+
+def columns(rows: Iterable[Sequence[object]]) -> Iterable[Sequence[object]]:
+    """One array per column, for unnest; at least one row."""
+    return zip(*rows, strict=True)

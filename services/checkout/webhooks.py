@@ -1,0 +1,186 @@
+"""Webhooks of payment providers: verified on the raw bytes, stored and applied in one transaction, then passed on.
+
+Nothing is parsed before its sender is proved, and nothing of an unproved one is stored (P2). Slow work is the
+workflow's: it is only nudged here, and looks at the payment's row by itself when the nudge gets lost.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from prometheus_client import Counter
+
+from services.checkout.domain.commands import Event, ReceiveEvent
+from services.checkout.domain.kinds import EventOutcome, PaymentState
+from services.checkout.domain.payments import News
+from services.checkout.errors import ProviderNotConfigured
+from services.checkout.payments.provider import (
+    EventKind,
+    PaymentProvider,
+    ProviderEvent,
+    WebhookNotConfigured,
+    WebhookRefused,
+)
+from services.checkout.payments.registry import PaymentProviders
+from services.checkout.store.checkout_store import CheckoutStore
+from services.checkout.workflow_client import WorkflowClient
+from services.runtime.errors import DatabaseUnavailable
+
+BODY_BYTES_MAX = 1024 * 1024
+# For the sender to send its body, and for us to store and apply it.
+_READ_WITHIN_S = 10.0
+_APPLY_WITHIN_S = 8.0
+# How long what is left of a refused body is read, so that its sender gets to see the answer.
+_LINGER_S = 1.0
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_WEBHOOKS = Counter("quittance_webhooks_total", "Webhooks by what became of them.", ["provider", "outcome"])
+
+_ENDINGS = {
+    EventKind.PAID: PaymentState.PAID,
+    EventKind.FAILED: PaymentState.FAILED,
+    EventKind.EXPIRED: PaymentState.EXPIRED,
+}
+
+
+class Webhooks:
+    """Receives webhooks at /webhooks/<provider>."""
+
+    def __init__(self, store: CheckoutStore, providers: PaymentProviders, workflows: WorkflowClient) -> None:
+        self._store = store
+        self._providers = providers
+        self._workflows = workflows
+
+    def application(self) -> web.Application:
+        """The routes: webhooks, and a sign of life."""
+        application = web.Application()
+        application.router.add_post("/webhooks/{provider}", self._answer)
+        application.router.add_get("/healthz", _is_alive)
+        return application
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            provider = self._providers.named(request.match_info["provider"])
+        except ProviderNotConfigured:
+            return _response(HTTPStatus.NOT_FOUND)
+        status, outcome = await self._outcome(provider, request)
+        _WEBHOOKS.labels(provider.name, outcome).inc()
+        return _response(status)
+
+    async def _outcome(self, provider: PaymentProvider, request: web.Request) -> tuple[HTTPStatus, str]:
+        """What to answer, and the metric's word for it."""
+        try:
+            raw_body = await _read_body(request)
+            event = provider.verify_webhook(request.headers, raw_body, datetime.now(UTC))
+            async with asyncio.timeout(_APPLY_WITHIN_S):
+                return HTTPStatus.OK, await self._receive(provider.name, event, raw_body)
+        except tuple(_ANSWERS) as refusal:
+            status, outcome = next(answer for kind, answer in _ANSWERS.items() if isinstance(refusal, kind))
+            _log.info("webhook_refused", provider=provider.name, outcome=outcome)
+            return status, outcome
+
+    async def _receive(self, provider: str, event: ProviderEvent, raw_body: bytes) -> EventOutcome:
+        """Stores and applies the event, then nudges the order's workflow."""
+        order_id = await self._order_of(provider, event)
+        stored = Event(
+            provider=provider,
+            event_id=event.event_id,
+            kind=event.kind.value,
+            order_id=order_id,
+            session_id=event.session_id,
+            raw_body=raw_body,
+            received_at=datetime.now(UTC),
+        )
+        outcome = await self._store.execute(ReceiveEvent(event=stored, news=_news_of(event)))
+        if outcome in (EventOutcome.FAILED, EventOutcome.LATE):
+            _log.error("webhook_needs_a_person", provider=provider, order_id=str(order_id), outcome=outcome.value)
+        if order_id is not None and event.kind in _ENDINGS:
+            self._workflows.nudge(order_id)
+        return outcome
+
+    async def _order_of(self, provider: str, event: ProviderEvent) -> UUID | None:
+        if event.order_id is not None or event.session_id is None:
+            return event.order_id
+        return await self._store.find_order_of_session(provider, event.session_id)
+
+
+@asynccontextmanager
+async def serving_webhooks(webhooks: Webhooks, address: str, *, reuse_port: bool) -> AsyncIterator[str]:
+    """Serves them at host:port while the context lasts; gives the address that is really listened on."""
+    # Bodies stay as they came: signatures are over the bytes, and a small zip may be a large body.
+    runner = web.AppRunner(
+        webhooks.application(), access_log=None, auto_decompress=False, lingering_time=_LINGER_S, shutdown_timeout=2.0
+    )
+    await runner.setup()
+    try:
+        host, _, port = address.rpartition(":")
+        await web.TCPSite(runner, host, int(port), reuse_port=reuse_port or None).start()
+        bound = f"{host}:{runner.addresses[0][1]}"
+        _log.info("listening", http_address=bound)
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+class _BodyTooLarge(Exception):
+    """More than any webhook has."""
+
+
+class _BodyTooSlow(Exception):
+    """Its sender does not come to an end."""
+
+
+# By the first kind that fits.
+_ANSWERS: dict[type[Exception], tuple[HTTPStatus, str]] = {
+    _BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"),
+    _BodyTooSlow: (HTTPStatus.REQUEST_TIMEOUT, "too_slow"),
+    HttpProcessingError: (HTTPStatus.BAD_REQUEST, "refused"),
+    WebhookNotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
+    WebhookRefused: (HTTPStatus.BAD_REQUEST, "refused"),
+    DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+    TimeoutError: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+}
+
+
+async def _read_body(request: web.Request) -> bytes:
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise _BodyTooLarge
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_READ_WITHIN_S):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise _BodyTooLarge
+    except TimeoutError as error:
+        raise _BodyTooSlow from error
+    return bytes(body)
+
+
+async def _is_alive(_request: web.Request) -> web.Response:
+    return _response(HTTPStatus.OK)
+
+
+def _response(status: HTTPStatus) -> web.Response:
+    """A status and its phrase: who sends webhooks is told no more."""
+    return web.Response(status=status, text=status.phrase)
+
+
+def _news_of(event: ProviderEvent) -> News | None:
+    state = _ENDINGS.get(event.kind)
+    if state is None:
+        return None
+    return News(
+        state=state,
+        session_id=event.session_id,
+        provider_payment_id=event.provider_payment_id,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        paid_at=event.paid_time,
+    )
