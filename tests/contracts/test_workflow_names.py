@@ -1,0 +1,59 @@
+"""What two packages must agree on without importing one another: names that are in histories, and derived ids."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from temporalio import workflow
+
+from deploy.local import temporal as local_temporal
+from orchestrator.checkout_workflow import CheckoutWorkflow
+from orchestrator.order_ids import order_ids
+from orchestrator.order_steps import ALL_STEPS
+from orchestrator.order_story import SEARCH_ATTRIBUTES, state_name
+from orchestrator.steps import Step
+from quittance.checkout.v1 import checkout_pb2, order_steps_pb2
+from quittance.ledger.v1 import ledger_pb2
+from quittance.vouchers.v1 import vouchers_pb2
+from services.checkout import workflow_client
+from services.checkout.domain import kinds, payments
+
+SERVICES = {
+    "checkout": order_steps_pb2.DESCRIPTOR.services_by_name["OrderStepsService"],
+    "ledger": ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"],
+    "vouchers": vouchers_pb2.DESCRIPTOR.services_by_name["VouchersService"],
+}
+
+
+def test_workflow_has_the_names_that_checkout_calls() -> None:
+    definition = workflow._Definition.must_from_class(CheckoutWorkflow)
+    assert definition.name == workflow_client.WORKFLOW_TYPE
+    assert {workflow_client.PLACE_UPDATE, workflow_client.CANCEL_UPDATE} <= definition.updates.keys()
+    assert workflow_client.PAYMENT_SIGNAL in definition.signals
+
+
+def test_search_attributes_are_the_same_for_all_who_name_them() -> None:
+    set_at_the_start = {
+        attribute.name for name, attribute in vars(workflow_client).items() if name.endswith("_ATTRIBUTE")
+    }
+    assert set_at_the_start <= SEARCH_ATTRIBUTES
+    assert set(local_temporal.SEARCH_ATTRIBUTES) == SEARCH_ATTRIBUTES
+
+
+def test_order_states_are_written_alike_by_both_sides() -> None:
+    """In lists of workflows and in checkout's own."""
+    numbers = [number for number in checkout_pb2.OrderState.values() if number != checkout_pb2.ORDER_STATE_UNSPECIFIED]
+    assert {state_name(number) for number in numbers} == {state.value for state in kinds.OrderState}
+
+
+@pytest.mark.parametrize("step", ALL_STEPS, ids=lambda step: step.summary)
+def test_step_is_a_call_that_exists(step: Step[Any, Any]) -> None:
+    service, _, method = step.activity.partition(".")
+    rpc = SERVICES[service].methods_by_name[method]
+    assert (rpc.input_type, rpc.output_type) == (step.request.DESCRIPTOR, step.response.DESCRIPTOR)
+
+
+def test_payment_id_is_derived_alike_by_both_sides() -> None:
+    """Checkout's webhooks find a payment under the id that the order's workflow books its money with."""
+    order_id = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    assert order_ids(str(order_id), 0).payment_id == str(payments.payment_id_of(order_id))
