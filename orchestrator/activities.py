@@ -5,7 +5,6 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import code_pb2
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -65,9 +64,8 @@ def _activity_for(step: Step[Any, Any], rpc: Callable[..., Awaitable[Any]]) -> C
 def _failure_of(error: grpc.aio.AioRpcError) -> ApplicationError:
     """The one place that tells a definite refusal from an unknown result."""
     refusal = refusal_of(error)
-    number: int = refusal.status.value[0]
     message = refusal_pb2.Refusal(
-        status=code_pb2.Code.Name(number),
+        status=refusal.status.value[0],
         domain=refusal.domain or "",
         reason=refusal.reason or refusal.status.name,
         metadata=refusal.metadata,

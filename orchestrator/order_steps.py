@@ -1,7 +1,5 @@
 """The steps of orders: one line each, named after the service and the RPC that they call."""
 
-from google.rpc import code_pb2
-
 from orchestrator.steps import Step
 from quittance.checkout.v1 import order_steps_pb2 as checkout
 from quittance.errors.v1 import refusal_pb2
@@ -13,13 +11,7 @@ def _first_refused_transaction(response: ledger.PostTransactionsResponse) -> ref
     """PostTransactions answers OK and tells each transaction's own outcome."""
     for result in response.results:
         if result.HasField("refusal"):
-            return refusal_pb2.Refusal(
-                status=code_pb2.FAILED_PRECONDITION,
-                domain="ledger.quittance",
-                reason=result.refusal.reason,
-                metadata=dict(result.refusal.metadata),
-                message=result.refusal.message,
-            )
+            return result.refusal
     return None
 
 

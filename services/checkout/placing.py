@@ -12,7 +12,8 @@ from services.checkout.domain.requests import PlaceRequest
 from services.checkout.domain.state import InFlight
 from services.checkout.errors import CheckoutInFlight, OrderAlreadyPlaced, WorkflowsUnavailable
 from services.checkout.quoting import Quote, Quoter
-from services.checkout.refusals import is_definite, refusal_of_assessment
+from services.checkout.refusals import is_definite
+from services.checkout.servicer import decode
 from services.checkout.store.checkout_store import CheckoutStore, StoredOrder
 from services.checkout.workflow_client import WorkflowClient
 from services.runtime.errors import PassedOn, ServiceError
@@ -169,6 +170,6 @@ def _refusal_of_quote(quote: Quote, request: PlaceRequest) -> Refusal | None:
     refused = [assessment for assessment in quote.assessments if assessment.HasField("refusal")]
     for assessment in refused:
         if not assessment.voucher_id:
-            return refusal_of_assessment(assessment)
+            return decode.refusal(assessment.refusal)
     stale = None if refused else stale_part(request.expected, quote.breakdown)
     return Refusal.of(stale) if stale is not None else None

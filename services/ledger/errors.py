@@ -6,6 +6,9 @@ from uuid import UUID
 
 from services.runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
+# Who refuses: the ErrorInfo domain of this service.
+DOMAIN = "ledger.quittance"
+
 
 @dataclass(eq=False)
 class SameAccount(InvalidArgument):

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from quittance.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from services.ledger.domain.commands import AnyCommand, AnyResult
+from services.ledger.errors import DOMAIN
 from services.ledger.servicer.servicer import LedgerServicer
 from services.ledger.store.ledger_store import LedgerStore
 from services.runtime.database import open_pool
@@ -45,7 +46,7 @@ async def serving(settings: LedgerSettings) -> AsyncIterator[Server]:
         ) as group:
             servicer = LedgerServicer(group, store, settings.books)
             service = Service("quittance.ledger.v1.LedgerService", add_LedgerServiceServicer_to_server, servicer)
-            async with Server(settings, domain="ledger.quittance", services=[service], ready=store.check) as server:
+            async with Server(settings, domain=DOMAIN, services=[service], ready=store.check) as server:
                 yield server
 
 

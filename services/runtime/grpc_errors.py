@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
+from quittance.errors.v1 import refusal_pb2
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidRequest, ServiceError, Status
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -47,6 +48,17 @@ def status_of(error: ServiceError, domain: str) -> grpc.Status:
         rich.details.add().Pack(error_details_pb2.BadRequest(field_violations=violations))
     status: grpc.Status = rpc_status.to_status(rich)
     return status
+
+
+def refusal_message(error: ServiceError, domain: str) -> refusal_pb2.Refusal:
+    """The error as a message, for answers that say of each of their elements whether it was refused."""
+    return refusal_pb2.Refusal(
+        status=error.status.value,  # the numbers are those of google.rpc.Code
+        domain=error.domain or domain,
+        reason=error.reason,
+        metadata=error.metadata,
+        message=error.message,
+    )
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:

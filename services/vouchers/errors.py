@@ -9,6 +9,9 @@ from uuid import UUID
 
 from services.runtime.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
+# Who refuses: the ErrorInfo domain of this service.
+DOMAIN = "vouchers.quittance"
+
 
 @dataclass(eq=False)
 class CampaignNotFound(NotFound):

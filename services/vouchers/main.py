@@ -12,6 +12,7 @@ from services.runtime.group_commit import GroupCommit
 from services.runtime.server import Server, Service, run
 from services.runtime.settings import DatabaseSettings
 from services.vouchers.domain.commands import AnyCommand, AnyResult
+from services.vouchers.errors import DOMAIN
 from services.vouchers.servicer.servicer import VouchersServicer
 from services.vouchers.store.vouchers_store import VouchersStore
 
@@ -43,7 +44,7 @@ async def serving(settings: VouchersSettings) -> AsyncIterator[Server]:
         ) as group:
             servicer = VouchersServicer(group, store)
             service = Service("quittance.vouchers.v1.VouchersService", add_VouchersServiceServicer_to_server, servicer)
-            async with Server(settings, domain="vouchers.quittance", services=[service], ready=store.check) as server:
+            async with Server(settings, domain=DOMAIN, services=[service], ready=store.check) as server:
                 yield server
 
 

@@ -9,7 +9,9 @@ from quittance.ledger.v1 import ledger_pb2
 from services.ledger.domain.kinds import CreditCategory, HoldState, TransferKind
 from services.ledger.domain.results import GrantView, HoldView, ListedTransfer, PostedTransaction
 from services.ledger.domain.wallet import WalletView
+from services.ledger.errors import DOMAIN
 from services.runtime.errors import ServiceError
+from services.runtime.grpc_errors import refusal_message
 
 _KINDS = {
     TransferKind.POSTED: ledger_pb2.TRANSFER_KIND_POSTED,
@@ -33,7 +35,7 @@ _HOLD_STATES = {
 def transaction_result(transaction_id: str, outcome: PostedTransaction | ServiceError) -> ledger_pb2.TransactionResult:
     """One element of PostTransactions' answer; a refusal stands inside it."""
     if isinstance(outcome, ServiceError):
-        refusal = ledger_pb2.Refusal(reason=outcome.reason, metadata=outcome.metadata, message=outcome.message)
+        refusal = refusal_message(outcome, DOMAIN)
         return ledger_pb2.TransactionResult(transaction_id=transaction_id, refusal=refusal)
     transfers = [
         ledger_pb2.TransferResult(

@@ -9,12 +9,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quittance.money.v1 import money_pb2
 from quittance.vouchers.v1 import vouchers_pb2
 from services.runtime.errors import ServiceError
+from services.runtime.grpc_errors import refusal_message
 from services.vouchers.domain.assessments import InWallet
 from services.vouchers.domain.campaigns import AmountOffEffect, Campaign, CreditGrantEffect
 from services.vouchers.domain.kinds import RedemptionState
 from services.vouchers.domain.redemptions import Benefit, Credit, LineDiscount, Redemption
 from services.vouchers.domain.results import AssessedVoucher, VoucherView
 from services.vouchers.domain.vouchers import Voucher, mask_code
+from services.vouchers.errors import DOMAIN
 
 _STATES = {
     RedemptionState.RESERVED: vouchers_pb2.REDEMPTION_STATE_RESERVED,
@@ -98,8 +100,7 @@ def assessment(assessed: AssessedVoucher) -> vouchers_pb2.VoucherAssessment:
             message.line_discounts.extend(_line_discounts(lines))
             message.credit_minor = credit.amount_minor if credit else 0
         case ServiceError() as refused:
-            refusal = vouchers_pb2.Refusal(reason=refused.reason, metadata=refused.metadata, message=refused.message)
-            message.refusal.CopyFrom(refusal)
+            message.refusal.CopyFrom(refusal_message(refused, DOMAIN))
     return message
 
 
