@@ -86,7 +86,7 @@ class CheckoutWorkflow:
             ending = await shielded(self._settle())
         if ending is not None:
             ending = await shielded(self._unwind(ending))
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await shielded(workflow.wait_condition(workflow.all_handlers_finished))
         return order_workflow_pb2.OrderResult(
             order_state=self._state,
             breakdown=self._breakdown,
