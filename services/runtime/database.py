@@ -44,6 +44,7 @@ class Failure(enum.Enum):
     BAD_DATA = "bad_data"  # classes 22 and 23: some value can never be written
     LOST_RACE = "lost_race"  # 23505: somebody else wrote it first, look again
     THROWN_AWAY = "thrown_away"  # serialization, deadlock, connection lost: the same again may work
+    BUG = "bug"  # our own code raised: on some command, perhaps, and not on the others
     OTHER = "other"
 
 
@@ -57,7 +58,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure.OTHER  # a TimeoutError is an OSError too, but time is what a retry would need most
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return Failure.THROWN_AWAY
-    return Failure.OTHER
+    return Failure.BUG
 
 
 def _failure_of_sqlstate(sqlstate: str) -> Failure:

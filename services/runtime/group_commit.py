@@ -225,7 +225,9 @@ class GroupCommit(Generic[Command, Result]):
                 failure = failure_of(error)
                 _GROUP_FAILURES.labels(self._name, failure.value).inc()
                 is_last_try = pause_s is None
-                if failure is Failure.BAD_DATA or (failure is Failure.LOST_RACE and is_last_try):
+                # A bug is halved as well: an undo that trips one and comes again for ever must not stop all others.
+                is_about_one = failure in (Failure.BAD_DATA, Failure.BUG)
+                if is_about_one or (failure is Failure.LOST_RACE and is_last_try):
                     await self._settle_refused(entries, error)
                     return
                 if failure is Failure.OTHER or is_last_try:
@@ -262,5 +264,5 @@ class GroupCommit(Generic[Command, Result]):
         if named is not None:
             return named
         reference = str(uuid.uuid4())
-        _log.error("command_refused_by_database", group=self._name, reference=reference, exc_info=error)
+        _log.error("command_failed", group=self._name, reference=reference, exc_info=error)
         return InternalError(reference=reference)

@@ -198,6 +198,20 @@ async def test_submit_anything_else_is_unavailable_for_all_and_the_next_group_wo
         assert await outcomes_of(group, boxes(2)) == [1, 2]
 
 
+async def test_submit_command_that_trips_a_bug_is_internal_for_it_alone(pool: Pool) -> None:
+    class Superstitious(Shelf):
+        async def commit_group(self, connection: Connection, commands: Sequence[PutBox]) -> list[int | ServiceError]:
+            if any(command.weight == 13 for command in commands):
+                raise ZeroDivisionError
+            return await super().commit_group(connection, commands)
+
+    commands = boxes(5) + boxes(1, weight=13) + boxes(2)
+    async with GroupCommit(pool, Superstitious()) as group:
+        outcomes = await outcomes_of(group, commands)
+    assert isinstance(outcomes.pop(5), InternalError)
+    assert outcomes == list(range(1, 8))
+
+
 async def test_submit_unit_with_a_bug_leaves_nobody_waiting(pool: Pool) -> None:
     class Forgetful(Shelf):
         async def commit_group(self, connection: Connection, commands: Sequence[PutBox]) -> list[int | ServiceError]:
@@ -209,7 +223,8 @@ async def test_submit_unit_with_a_bug_leaves_nobody_waiting(pool: Pool) -> None:
     async with GroupCommit(pool, Forgetful()) as group:
         too_few = await outcomes_of(group, boxes(2))
         no_name = await outcomes_of(group, boxes(2, label="rude"))
-    assert [type(outcome) for outcome in too_few + no_name] == [DatabaseUnavailable] * 4
+    assert [type(outcome) for outcome in too_few] == [InternalError] * 2
+    assert [type(outcome) for outcome in no_name] == [DatabaseUnavailable] * 2
     assert await stored(pool) == {}
 
 
