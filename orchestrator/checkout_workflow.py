@@ -138,8 +138,7 @@ class CheckoutWorkflow:
         self._has_session = True
         await self._try(steps.OPEN_PAYMENT_SESSION, self._requests.open_payment_session())
         expire_time = await shielded(self._hand_over())
-        if _was_cancelled():
-            raise asyncio.CancelledError
+        _raise_if_cancelled()
         await self._wait_for_payment(expire_time)
 
     async def _hand_over(self) -> datetime:
@@ -149,7 +148,8 @@ class CheckoutWorkflow:
             await self._insist(steps.KEEP_REDEMPTIONS, self._requests.keep_redemptions(credit))
         handed_over = await self._insist(steps.HAND_OVER, self._requests.hand_over())
         self._enter(checkout_pb2.ORDER_STATE_AWAITING_PAYMENT)
-        self._give_answer()
+        if not self._cancel_requested:
+            self._give_answer()
         return handed_over.payment_expire_time.ToDatetime(tzinfo=workflow.now().tzinfo)
 
     async def _wait_for_payment(self, expire_time: datetime) -> None:
@@ -159,6 +159,7 @@ class CheckoutWorkflow:
             if not nudged:
                 poll_after = min(poll_after * 2, _POLL_MAX)
             state = await self._look_at_payment(ask_provider=not nudged)
+            _raise_if_cancelled()
             if state == checkout_pb2.PAYMENT_STATE_PAID:
                 return
             if state == checkout_pb2.PAYMENT_STATE_FAILED:
@@ -293,7 +294,7 @@ class CheckoutWorkflow:
         if self._forward is not None:
             self._forward.cancel()
         if before is None or not before.undo_pending:
-            await workflow.wait_condition(lambda: self._answer is not before)
+            await workflow.wait_condition(lambda: self._answer is not before and self._is_decided())
         assert self._answer is not None
         return self._answer
 
@@ -316,6 +317,7 @@ class CheckoutWorkflow:
 
     async def _try(self, step: Step[Request, Response], request: Request) -> Response:
         response = await try_step(step, request, give_up_at=self._give_up_at)
+        _raise_if_cancelled()
         self._story.did(step.summary)
         return response
 
@@ -357,11 +359,19 @@ class CheckoutWorkflow:
             undo_pending=undo_pending,
         )
 
+    def _is_decided(self) -> bool:
+        """Whether the answer says how the order ends, not only where to pay."""
+        answer = self._answer
+        return answer is not None and (
+            answer.HasField("refusal") or answer.order_state == checkout_pb2.ORDER_STATE_PLACED
+        )
+
     def _show(self) -> None:
         self._story.show(self._state, self._saga.stuck, self._saga.undone)
 
 
-def _was_cancelled() -> bool:
-    """Whether a cancellation came while the current task was shielded from it."""
+def _raise_if_cancelled() -> None:
+    """The SDK answers a result that comes in the same task as a cancellation, and forgets the cancellation."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    if task is not None and task.cancelling() > 0:
+        raise asyncio.CancelledError

@@ -103,6 +103,8 @@ class PayPages:
         except ProviderNotConfigured:
             # Without credentials nothing was opened by this deployment, and nobody was given an address.
             return payment
+        except ProviderRefused as refusal:
+            raise ProviderUnavailable(name) from refusal
         if session is None:
             return payment
         return await self._store.execute(RecordSession(order_id=payment.order_id, session=_session_of(session)))

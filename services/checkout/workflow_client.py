@@ -97,7 +97,10 @@ class WorkflowClient:
         Raises WORKFLOWS_UNAVAILABLE, DEADLINE_PASSED; the order may be cancelled all the same.
         """
         handle = self._client.get_workflow_handle(workflow_id_of(order_id))
-        update = handle.execute_update(CANCEL_UPDATE, result_type=order_workflow_pb2.OrderAnswer)
+        # One update however often it is asked for: a workflow takes only a few at a time.
+        update = handle.execute_update(
+            CANCEL_UPDATE, id=f"cancel-{order_id}", result_type=order_workflow_pb2.OrderAnswer
+        )
         return await _answered(update, deadline)
 
     def nudge(self, order_id: UUID) -> None:
@@ -119,6 +122,9 @@ class WorkflowClient:
             async with asyncio.timeout(_NUDGE_TIMEOUT_S):
                 await handle.signal(PAYMENT_SIGNAL)
         except (RPCError, RuntimeError, TimeoutError) as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+                _log.error("order_has_no_workflow", order_id=str(order_id))
+                return
             _log.info("nudge_lost", order_id=str(order_id), cause=_cause(error))
 
 

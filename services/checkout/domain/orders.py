@@ -151,7 +151,7 @@ def refused_unseen(draft: Draft, state: OrderState, refusal: Refusal, now: datet
 
 
 def payment_url_of(order: Order, payment: Payment | None) -> str | None:
-    """The address of the pay page, where it may be known: handed over and still waiting for its payment."""
+    """The address of the pay page, where it may be known: handed over, not closing, still waiting for its payment."""
     if order.state is not OrderState.AWAITING_PAYMENT or payment is None or payment.session is None:
         return None
-    return payment.session.url if payment.state is PaymentState.PENDING else None
+    return payment.session.url if payment.state is PaymentState.PENDING and not payment.is_closing else None
