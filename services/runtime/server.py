@@ -112,13 +112,8 @@ class Server:
         server = grpc.aio.server(
             interceptors=[CallInterceptor(self._domain, self._settings.concurrent_calls_max)],
             maximum_concurrent_rpcs=self._settings.concurrent_calls_max + _SPARE_CALLS,
-            options=[
-                # Without this, two processes set to one port by mistake would silently share its calls.
-                ("grpc.so_reuseport", int(self._settings.reuse_port)),
-                # Room for the pings of our own channels.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-            ],
+            # Without this, two processes set to one port by mistake would silently share its calls.
+            options=[("grpc.so_reuseport", int(self._settings.reuse_port))],
         )
         for service in self._services:
             service.add(service.servicer, server)
