@@ -161,6 +161,10 @@ class EmbeddedPostgres:
         """The role's password: derived from the one generated secret, which a file of mode 0600 keeps."""
         return derived_password(self._home.directory / "secret", role)
 
+    def program(self, name: str) -> str:
+        """Path of one of PostgreSQL's programs."""
+        return self._home.program(name)
+
     @property
     def _home(self) -> PostgresHome:
         if self._home_found is None:

@@ -1,0 +1,1 @@
+"""The `quittance` command: what an operator does by hand, against running services."""
