@@ -78,6 +78,98 @@ class TransactionExistsWithDifferentField(AlreadyExists):
 
 
 @dataclass(eq=False)
+class TransactionNotFound(NotFound):
+    """No transaction with this id in the owner's book."""
+
+    reason = "TRANSACTION_NOT_FOUND"
+    text = "transaction {transaction_id} does not exist"
+    transaction_id: UUID
+
+
+@dataclass(eq=False)
+class TransferNotFound(NotFound):
+    """The target of a capture, release or reversal is not there."""
+
+    reason = "TRANSFER_NOT_FOUND"
+    text = "transaction {transaction_id} made no transfer {index} in this currency"
+    transaction_id: UUID
+    index: int
+
+
+@dataclass(eq=False)
+class TransferKindUnsuitable(FailedPrecondition):
+    """The target cannot be ended or taken back in this way."""
+
+    reason = "TRANSFER_KIND_UNSUITABLE"
+    text = "transfer {index} of transaction {transaction_id} is of kind {kind}"
+    transaction_id: UUID
+    index: int
+    kind: str
+
+
+@dataclass(eq=False)
+class TransferAlreadyEnded(FailedPrecondition):
+    """The hold was captured or released."""
+
+    reason = "TRANSFER_ALREADY_ENDED"
+    text = "hold {index} of transaction {transaction_id} has ended"
+    transaction_id: UUID
+    index: int
+
+
+@dataclass(eq=False)
+class AmountExceedsTransfer(FailedPrecondition):
+    """More is to be captured or reversed than is left."""
+
+    reason = "AMOUNT_EXCEEDS_TRANSFER"
+    text = "of transfer {index} of transaction {transaction_id} {left_minor} are left, {amount_minor} are asked for"
+    transaction_id: UUID
+    index: int
+    left_minor: int
+    amount_minor: int
+
+
+@dataclass(eq=False)
+class AccountNotFound(NotFound):
+    """No account with this code and currency in the owner's book."""
+
+    reason = "ACCOUNT_NOT_FOUND"
+    text = "account {account} in {currency} does not exist"
+    account: str
+    currency: str
+
+
+@dataclass(eq=False)
+class AccountClosed(FailedPrecondition):
+    """The account takes no new movements."""
+
+    reason = "ACCOUNT_CLOSED"
+    text = "account {account} is closed"
+    account: str
+
+
+@dataclass(eq=False)
+class AccountNotEmpty(FailedPrecondition):
+    """An account with something in it is not closed."""
+
+    reason = "ACCOUNT_NOT_EMPTY"
+    text = "account {account} has {posted_minor}, of which {held_minor} are set aside"
+    account: str
+    posted_minor: int
+    held_minor: int
+
+
+@dataclass(eq=False)
+class AccountExistsWithDifferentField(AlreadyExists):
+    """The account is open with another content."""
+
+    reason = "ACCOUNT_EXISTS_WITH_DIFFERENT_FIELD"
+    text = "account {account} exists with a different {field}"
+    account: str
+    field: str
+
+
+@dataclass(eq=False)
 class GrantExistsWithDifferentField(AlreadyExists):
     """The grant's id is taken by something else."""
 
@@ -101,10 +193,15 @@ class GrantAlreadySpent(FailedPrecondition):
     """Part of the grant is spent or held."""
 
     reason = "GRANT_ALREADY_SPENT"
-    text = "of the {granted_minor} of grant {grant_id} only {available_minor} are left"
+    text = (
+        "of the {granted_minor} of grant {grant_id} only {available_minor} are left: {spent_minor} are spent, "
+        "{held_minor} held"
+    )
     grant_id: UUID
     granted_minor: int
     available_minor: int
+    held_minor: int
+    spent_minor: int
 
 
 @dataclass(eq=False)
@@ -171,3 +268,58 @@ class CaptureExceedsHold(FailedPrecondition):
     hold_id: UUID
     held_minor: int
     amount_minor: int
+
+
+@dataclass(eq=False)
+class BookNotFound(NotFound):
+    """A book is named that the ledger was not set up with."""
+
+    reason = "BOOK_NOT_FOUND"
+    text = "there is no book {book_id}, only {book_count} of them from 0 on"
+    book_id: int
+    book_count: int
+
+
+@dataclass(eq=False)
+class RefundExistsWithDifferentField(AlreadyExists):
+    """The refund's id is taken by something else."""
+
+    reason = "REFUND_EXISTS_WITH_DIFFERENT_FIELD"
+    text = "refund {refund_id} exists with a different {field}"
+    refund_id: UUID
+    field: str
+
+
+@dataclass(eq=False)
+class HoldNotCaptured(FailedPrecondition):
+    """Nothing was spent by the hold."""
+
+    reason = "HOLD_NOT_CAPTURED"
+    text = "hold {hold_id} is {state}, not captured"
+    hold_id: UUID
+    state: str
+
+
+@dataclass(eq=False)
+class RefundExceedsCapture(FailedPrecondition):
+    """More is to be given back than was spent and not given back yet."""
+
+    reason = "REFUND_EXCEEDS_CAPTURE"
+    text = (
+        "of the {captured_minor} captured of hold {hold_id} {refunded_minor} are refunded, "
+        "{amount_minor} more are asked for"
+    )
+    hold_id: UUID
+    captured_minor: int
+    refunded_minor: int
+    amount_minor: int
+
+
+@dataclass(eq=False)
+class TimeNotPast(FailedPrecondition):
+    """What was at a moment is known when it has passed."""
+
+    reason = "TIME_NOT_PAST"
+    text = "{field} has not come yet: {time}"
+    field: str
+    time: datetime

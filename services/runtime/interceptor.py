@@ -17,9 +17,9 @@ import structlog
 from google.protobuf.message import Message
 from prometheus_client import Counter, Histogram
 
-from services.runtime.errors import InternalError, MalformedMessage, Overloaded, ServiceError
+from services.runtime.errors import InternalError, Overloaded, ServiceError
 from services.runtime.grpc_errors import code_of, status_of
-from services.runtime.validation import check_shape
+from services.runtime.validation import ALL_VIOLATIONS_BYTES_MAX, check_shape, decoded
 
 WORKFLOW_ID_KEY = "x-quittance-workflow-id"
 
@@ -104,6 +104,7 @@ class _Method:
         self._handler = handler
         self._load = load
         self._behaviour: Callable[[Any, _Context], Any] = _behaviour_of(handler)
+        self._checks_itself = bool(getattr(self._behaviour, "checks_shape_itself", False))
         self._deserialize: Callable[[bytes], Message] = handler.request_deserializer or _same
         self._read: Callable[[Any], Any] = _same if handler.request_streaming else self._decode
         self._write: Callable[[Any], Any] = (not handler.response_streaming and handler.response_serializer) or _same
@@ -115,7 +116,8 @@ class _Method:
 
     def as_handler(self) -> _Handler:
         """The handler for gRPC: single requests come as bytes, streamed ones are decoded as they are read."""
-        deserialize = self._decode if self._handler.request_streaming else None
+        is_decoded_here = self._handler.request_streaming and not self._checks_itself
+        deserialize = self._decode if is_decoded_here else None
         serialize = self._handler.response_serializer if self._handler.response_streaming else None
         # A streaming handler may also be a coroutine that writes to the context itself.
         behaviour = self._generate if inspect.isasyncgenfunction(self._behaviour) else self._respond
@@ -155,11 +157,9 @@ class _Method:
             raise Overloaded
 
     def _decode(self, raw: bytes) -> Message:
-        try:
-            request = self._deserialize(raw)
-        except Exception:  # noqa: BLE001 - whatever a decoder raises about bytes, the bytes are to blame
-            raise MalformedMessage from None
-        check_shape(request, only_first=len(raw) > _ALL_VIOLATIONS_BYTES_MAX)
+        request = decoded(raw, self._deserialize)
+        if not self._checks_itself:
+            check_shape(request, only_first=len(raw) > ALL_VIOLATIONS_BYTES_MAX)
         return request
 
     def _succeed(self, context: _Context, begun_at: float) -> None:

@@ -1,11 +1,18 @@
 """The shape of a request: the rules written in the protos, checked by protovalidate."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import protovalidate
 from google.protobuf.message import Message
 
-from services.runtime.errors import FieldViolation, InvalidRequest
+from services.runtime.errors import FieldViolation, InvalidRequest, MalformedMessage
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+Request = TypeVar("Request")
+
+# All faults of a larger request are not looked for: a hostile one could have a million.
+ALL_VIOLATIONS_BYTES_MAX = 65_536
 
 
 def check_shape(request: Message, *, only_first: bool) -> None:
@@ -16,6 +23,24 @@ def check_shape(request: Message, *, only_first: bool) -> None:
     violations = protovalidate.collect_violations(request, fail_fast=only_first)
     if violations:
         raise InvalidRequest.of([_field_violation(violation.proto) for violation in violations])
+
+
+def checks_shape_itself(handler: Handler) -> Handler:
+    """Marks a handler that gets its requests unchecked, because on its path the general check costs too much.
+
+    Single requests reach it decoded. Streamed ones reach it as bytes, so that what is wrong with one of them need not
+    end the stream: `answers_in_order` of services.runtime.streams decodes them.
+    """
+    handler.checks_shape_itself = True  # type: ignore[attr-defined]
+    return handler
+
+
+def decoded(raw: bytes, deserialize: Callable[[bytes], Request]) -> Request:
+    """The message in these bytes. Raises MALFORMED_MESSAGE."""
+    try:
+        return deserialize(raw)
+    except Exception:  # noqa: BLE001 - whatever a decoder raises about bytes, the bytes are to blame
+        raise MalformedMessage from None
 
 
 def _field_violation(violation: Any) -> FieldViolation:

@@ -9,12 +9,12 @@ import uvloop
 from rich.console import Console
 
 from deploy.local.temporal_cli import find_temporal
-from tests.bench import orders
-from tests.bench.registry import BENCHMARKS, Row
+from tests.bench import ledger, ledger_flat, orders
+from tests.bench.registry import BENCHMARKS, LONG, Row
 from tests.bench.report import FILE, print_table, write_json
 
 # Imported for their registration.
-_MODULES = (orders,)
+_MODULES = (orders, ledger, ledger_flat)
 
 
 async def run(names: Sequence[str], console: Console) -> list[Row]:
@@ -31,10 +31,11 @@ async def run(names: Sequence[str], console: Console) -> list[Row]:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure, next to a reference.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(BENCHMARKS))}; none: all")
-    names = parser.parse_args().names or sorted(BENCHMARKS)
+    known = ", ".join(sorted(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; none: all that are quick")
+    names = parser.parse_args().names or sorted(BENCHMARKS.keys() - LONG)
     if unknown := sorted(set(names) - BENCHMARKS.keys()):
-        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(sorted(BENCHMARKS))}")
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {known}")
     console = Console()
     find_temporal()
     rows = uvloop.run(run(names, console))

@@ -16,7 +16,16 @@ _DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 
 async def conditions_of(stack: Stack) -> dict[str, object]:
     """Machine, versions and the database's durability."""
-    connection = await asyncpg.connect(stack.database_url("ledger"))
+    return {
+        **await conditions_of_database(stack.database_url("ledger")),
+        "temporal_server": _temporal_version(),
+        "temporal_persistence": "SQLite in a file",
+    }
+
+
+async def conditions_of_database(url: str) -> dict[str, object]:
+    """Machine, versions and durability, of what needs no more than a database."""
+    connection = await asyncpg.connect(url)
     try:
         durability = {name: await connection.fetchval(f"show {name}") for name in _DURABILITY}
         postgres = await connection.fetchval("show server_version")
@@ -28,8 +37,6 @@ async def conditions_of(stack: Stack) -> dict[str, object]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         **{library: version(library) for library in _LIBRARIES},
-        "temporal_server": _temporal_version(),
-        "temporal_persistence": "SQLite in a file",
         "postgresql": postgres,
         **durability,
     }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 Benchmark = Callable[[], Awaitable[Sequence["Row"]]]
 
 BENCHMARKS: dict[str, Benchmark] = {}
+# Those that take so long that they are run by their name only.
+LONG: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class Row:
         return self.value / self.reference_value
 
 
-def benchmark(name: str) -> Callable[[Benchmark], Benchmark]:
+def benchmark(name: str, *, is_long: bool = False) -> Callable[[Benchmark], Benchmark]:
     """Registers a benchmark under the name that the command line takes."""
 
     def register(run: Benchmark) -> Benchmark:
         BENCHMARKS[name] = run
+        if is_long:
+            LONG.add(name)
         return run
 
     return register

@@ -122,6 +122,8 @@ RULES_OF_A_SERVICE = {
     "webhooks": EDGE,
     "payments": EDGE,
     "peers": EDGE,
+    "sweeps": EDGE,
+    "proofs": EDGE,
     "workflow_client": WORKFLOW_CLIENT,
     **dict.fromkeys(USE_CASES, USE_CASE),
 }

@@ -12,6 +12,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from quittance.ledger.v1 import ledger_pb2_grpc
 from services.ledger.main import LedgerSettings, serving
 from services.runtime.migrations import migrate_up, migrations_of
+from tests.ledger.proving import assert_nothing_found
 from tests.ledger.soundness import assert_ledger_sound
 
 DATABASE = "ledger_tests"
@@ -26,13 +27,15 @@ async def ledger_database(postgres: EmbeddedPostgres) -> AsyncIterator[EmbeddedP
     connection = await asyncpg.connect(postgres.url(DATABASE, "ledger_owner"))
     await assert_ledger_sound(connection)
     await connection.close()
+    await assert_nothing_found(postgres.url(DATABASE, "ledger_app"), LedgerSettings.model_fields["books"].default)
     await asyncio.to_thread(postgres.drop_database, DATABASE)
 
 
 @pytest.fixture(scope="session")
 def ledger_settings(ledger_database: EmbeddedPostgres) -> LedgerSettings:
     url = ledger_database.url(DATABASE, "ledger_app")
-    return LedgerSettings(database_url=url, address="127.0.0.1:0", log_level="WARNING")
+    # Without sweeps: time ends nothing here unless a test lets it.
+    return LedgerSettings(database_url=url, address="127.0.0.1:0", log_level="WARNING", sweep_interval_s=0)
 
 
 @asynccontextmanager

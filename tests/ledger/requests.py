@@ -48,8 +48,10 @@ class Customer:
     def grant(self, amount_minor: int = 10_000, **fields: object) -> ledger_pb2.GrantCreditsRequest:
         return ledger_pb2.GrantCreditsRequest(grant=grant(amount_minor, **fields), reason="test.grant", **self._wallet)
 
-    def revoke(self, grant_id: str) -> ledger_pb2.RevokeGrantRequest:
-        return ledger_pb2.RevokeGrantRequest(grant_id=grant_id, reason="test.revoke", **self._wallet)
+    def revoke(self, grant_id: str, *, allow_partial: bool = False) -> ledger_pb2.RevokeGrantRequest:
+        return ledger_pb2.RevokeGrantRequest(
+            grant_id=grant_id, allow_partial=allow_partial, reason="test.revoke", **self._wallet
+        )
 
     def hold(self, target_minor: int = 0, **fields: object) -> ledger_pb2.HoldCreditsRequest:
         defaults = {"hold_id": str(new_id()), "credit_account": "revenue", "expire_time": in_days(1)}
@@ -66,8 +68,24 @@ class Customer:
             hold_id=hold_id, reverse_born_held_grants=reverse, reason="test.release", **self._wallet
         )
 
-    def wallet(self) -> ledger_pb2.GetWalletRequest:
-        return ledger_pb2.GetWalletRequest(**self._wallet)
+    def refund(self, hold_id: str, amount_minor: int, **fields: object) -> ledger_pb2.RefundCreditsRequest:
+        values = {"refund_id": str(new_id()), "reason": "test.refund", **self._wallet, **fields}
+        return ledger_pb2.RefundCreditsRequest(hold_id=hold_id, amount_minor=amount_minor, **values)
+
+    def open(self, account: str, **fields: object) -> ledger_pb2.OpenAccountRequest:
+        return ledger_pb2.OpenAccountRequest(account=account, **self._wallet, **fields)
+
+    def close(self, account: str) -> ledger_pb2.CloseAccountRequest:
+        return ledger_pb2.CloseAccountRequest(account=account, **self._wallet)
+
+    def account(self, account: str) -> ledger_pb2.GetAccountRequest:
+        return ledger_pb2.GetAccountRequest(account=account, **self._wallet)
+
+    def wallet(self, at_time: Timestamp | None = None) -> ledger_pb2.GetWalletRequest:
+        return ledger_pb2.GetWalletRequest(at_time=at_time, **self._wallet)
+
+    def statement(self, **fields: object) -> ledger_pb2.GetStatementRequest:
+        return ledger_pb2.GetStatementRequest(**{**self._wallet, **fields})
 
     def transfers(self, account: str = "", page_size: int = 0, page_token: str = "") -> ledger_pb2.ListTransfersRequest:
         return ledger_pb2.ListTransfersRequest(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.ledger.wallet_soundness import WALLET_FINDINGS
+
 # Each statement finds rows that must not exist: one finding per row. Invariants as numbered in the name.
 FINDINGS = {
     "L-1 posted sums of a currency do not add up to zero": """
@@ -27,6 +29,8 @@ FINDINGS = {
             SELECT g.book_id, g.account_id, sum(p.held_minor) AS held
             FROM holds AS h JOIN hold_parts AS p USING (book_id, hold_id) JOIN grants AS g USING (book_id, grant_id)
             WHERE h.state = 'held' GROUP BY g.book_id, g.account_id
+            UNION ALL
+            SELECT book_id, account_id, sum(left_minor) FROM transaction_holds GROUP BY book_id, account_id
         ) AS open USING (book_id, account_id)
         WHERE a.held_minor <> coalesce(open.held, 0)
     """,
@@ -78,6 +82,29 @@ FINDINGS = {
             ON p.book_id = m.book_id AND p.hold_id = m.hold_id AND p.grant_id = g.grant_id
         WHERE p.hold_id IS NULL
     """,
+    "L-5 transaction's hold ended twice, or not in full": """
+        SELECT book_id, seq, left_minor, ends, captures FROM transaction_holds
+        WHERE left_minor <> CASE ends WHEN 0 THEN amount_minor ELSE 0 END OR captures > 1 OR ends > 1 + captures
+    """,
+    "L-5 transfer ends or takes back what it cannot": """
+        SELECT e.book_id, e.seq, e.kind, t.kind FROM transfers AS e
+        LEFT JOIN transfers AS t ON t.book_id = e.book_id AND t.seq = e.target_seq
+        JOIN commands AS c ON c.book_id = e.book_id AND c.command_id = e.transaction_id AND c.kind = 'transaction'
+        WHERE (e.kind IN ('capture', 'release', 'reversal')) <> (e.target_seq IS NOT NULL)
+            OR e.kind IN ('capture', 'release') AND (t.kind <> 'hold'
+                OR (t.debit_account_id, t.credit_account_id) <> (e.debit_account_id, e.credit_account_id))
+            OR e.kind = 'reversal' AND (t.kind NOT IN ('posted', 'capture')
+                OR (t.debit_account_id, t.credit_account_id) <> (e.credit_account_id, e.debit_account_id))
+    """,
+    "L-5 closed account is not empty": """
+        SELECT book_id, code, posted_minor, held_minor FROM accounts
+        WHERE closed_at IS NOT NULL AND (posted_minor <> 0 OR held_minor <> 0)
+    """,
+    "L-8 reversed more than a transaction's transfer moved": """
+        SELECT t.book_id, t.seq, t.amount_minor, sum(e.amount_minor)
+        FROM transfers AS e JOIN transfers AS t ON t.book_id = e.book_id AND t.seq = e.target_seq
+        WHERE e.kind = 'reversal' GROUP BY t.book_id, t.seq, t.amount_minor HAVING sum(e.amount_minor) > t.amount_minor
+    """,
     "L-5 hold differs from the sum of its parts": """
         SELECT h.book_id, h.hold_id, h.held_minor, sum(p.held_minor), h.captured_minor, sum(p.captured_minor)
         FROM holds AS h LEFT JOIN hold_parts AS p USING (book_id, hold_id) GROUP BY h.book_id, h.hold_id
@@ -88,7 +115,7 @@ FINDINGS = {
             SELECT book_id, transaction_id,
                 sum(amount_minor) FILTER (WHERE kind = 'posted') AS posted,
                 sum(amount_minor) FILTER (WHERE kind = 'reversal') AS reversed
-            FROM transfers GROUP BY book_id, transaction_id
+            FROM transfers WHERE target_seq IS NULL GROUP BY book_id, transaction_id
         ) AS sums WHERE reversed > coalesce(posted, 0)
     """,
     "K-1 command differs from what it stands for": """
@@ -115,14 +142,7 @@ FINDINGS = {
         SELECT book_id, hold_id FROM holds AS h
         WHERE NOT EXISTS (SELECT FROM commands AS c WHERE c.book_id = h.book_id AND c.command_id = h.hold_id)
     """,
-    "K-1 undone grant is not empty, or live one was reversed": """
-        SELECT c.book_id, c.command_id, c.state, a.posted_minor
-        FROM commands AS c
-        JOIN grants AS g ON g.book_id = c.book_id AND g.grant_id = c.command_id
-        JOIN accounts AS a ON a.book_id = g.book_id AND a.account_id = g.account_id
-        LEFT JOIN transfers AS t ON t.book_id = c.book_id AND t.transaction_id = c.command_id AND t.kind = 'reversal'
-        WHERE (c.state = 'undone') <> (t.seq IS NOT NULL) OR c.state = 'undone' AND a.posted_minor <> 0
-    """,
+    **WALLET_FINDINGS,
 }
 
 VIEWS = """
@@ -143,8 +163,18 @@ CREATE TEMPORARY VIEW hold_movements AS
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'hold'), 0) AS held,
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'capture'), 0) AS captured,
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'release'), 0) AS released
-    FROM transfers WHERE kind IN ('hold', 'capture', 'release')
+    FROM transfers AS t WHERE kind IN ('hold', 'capture', 'release') AND NOT EXISTS (
+        SELECT FROM commands AS c
+        WHERE c.book_id = t.book_id AND c.command_id = t.transaction_id AND c.kind = 'transaction')
     GROUP BY book_id, transaction_id, debit_account_id;
+CREATE TEMPORARY VIEW transaction_holds AS
+    SELECT t.book_id, t.seq, t.debit_account_id AS account_id, t.amount_minor,
+        t.amount_minor - coalesce(sum(e.amount_minor), 0) AS left_minor,
+        count(e.seq) AS ends, count(*) FILTER (WHERE e.kind = 'capture') AS captures
+    FROM transfers AS t
+    JOIN commands AS c ON c.book_id = t.book_id AND c.command_id = t.transaction_id AND c.kind = 'transaction'
+    LEFT JOIN transfers AS e ON e.book_id = t.book_id AND e.target_seq = t.seq
+    WHERE t.kind = 'hold' GROUP BY t.book_id, t.seq;
 """
 
 
@@ -155,7 +185,7 @@ async def ledger_findings(connection: Any) -> list[str]:
         await connection.execute(VIEWS)
         for name, statement in FINDINGS.items():
             findings += [f"{name}: {tuple(row)}" for row in await connection.fetch(statement)]
-        await connection.execute("DROP VIEW effects, hold_movements")
+        await connection.execute("DROP VIEW effects, hold_movements, transaction_holds")
     return findings
 
 

@@ -55,11 +55,16 @@ async def test_app_role_has_no_privilege_that_the_code_does_not_need(owner_conne
         " WHERE grantee = 'ledger_app' AND privilege_type = 'UPDATE'"
     )
     assert {(row["table_name"], row["column_name"]) for row in columns} == {
-        *(("books", column) for column in ("next_seq", "next_account_id", "last_at")),
-        *(("accounts", column) for column in ("posted_minor", "held_minor")),
+        *(("books", column) for column in ("next_seq", "next_account_id", "last_at", "stamp")),
+        *(("accounts", column) for column in ("posted_minor", "held_minor", "closed_at")),
         *(("holds", column) for column in ("state", "captured_minor", "reverse_born_held", "ended_at")),
-        ("hold_parts", "captured_minor"),
+        *(("hold_parts", column) for column in ("captured_minor", "refunded_minor")),
+        *(
+            ("grants", column)
+            for column in ("state", "expired_minor", "revoked_minor", "revoked_held_minor", "empty_since")
+        ),
         ("commands", "state"),
+        ("findings", "last_seen_at"),
     }
 
 

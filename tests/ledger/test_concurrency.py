@@ -76,7 +76,7 @@ async def test_two_servers_under_mixed_load_keep_the_ledger_sound(
         hold = customer.hold(dice.randint(0, 400), born_held_grants=[grant(dice.randint(1, 50))])
         held = (await server.HoldCredits(hold)).hold.held_minor
         if dice.random() < 0.5:
-            await dice.choice(servers).CaptureHold(customer.capture(hold.hold_id, dice.randint(0, held)))
+            await dice.choice(servers).CaptureHold(customer.capture(hold.hold_id, dice.randint(1, held)))
         else:
             await dice.choice(servers).ReleaseHold(customer.release(hold.hold_id, reverse=dice.random() < 0.5))
 

@@ -46,8 +46,7 @@ async def test_hold_of_nothing_leaves_its_row(ledger: LedgerServiceStub) -> None
     first = await ledger.HoldCredits(request)
     assert (first.hold.held_minor, list(first.hold.parts)) == (0, [])
     assert await ledger.HoldCredits(request) == first
-    captured = await ledger.CaptureHold(customer.capture(request.hold_id, 0))
-    assert captured.hold.state == ledger_pb2.HOLD_STATE_CAPTURED
+    assert (await ledger.ReleaseHold(customer.release(request.hold_id))).released_minor == 0
 
 
 async def test_hold_with_born_held_grants_holds_them_whole_and_the_rest_from_the_wallet(
@@ -170,14 +169,15 @@ async def test_capture_of_less_than_is_held_returns_the_rest(ledger: LedgerServi
     assert newest.credit_posted_minor == 120
 
 
-async def test_capture_of_nothing_frees_all(ledger: LedgerServiceStub) -> None:
+async def test_capture_of_nothing_is_refused(ledger: LedgerServiceStub) -> None:
+    """L-5: a captured hold has spent something; who spends nothing releases it."""
     customer = Customer()
     await ledger.GrantCredits(customer.grant(100))
     request = customer.hold(80)
     await ledger.HoldCredits(request)
-    hold = (await ledger.CaptureHold(customer.capture(request.hold_id, 0))).hold
-    assert (hold.state, hold.captured_minor) == (ledger_pb2.HOLD_STATE_CAPTURED, 0)
-    assert await balances(ledger, customer) == (100, 0, 100)
+    refusal = await refused(ledger.CaptureHold(customer.capture(request.hold_id, 0)))
+    assert (refusal.status, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert await balances(ledger, customer) == (100, 80, 20)
 
 
 async def test_capture_again_gets_the_first_result(ledger: LedgerServiceStub) -> None:
@@ -219,7 +219,7 @@ async def test_capture_of_a_released_hold_is_refused(ledger: LedgerServiceStub) 
     never_made = str(new_id())
     await ledger.ReleaseHold(customer.release(never_made))
     for hold_id in (request.hold_id, never_made):
-        refusal = await refused(ledger.CaptureHold(customer.capture(hold_id, 0)))
+        refusal = await refused(ledger.CaptureHold(customer.capture(hold_id, 1)))
         assert (refusal.status, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "HOLD_ALREADY_RELEASED")
 
 
@@ -238,23 +238,6 @@ async def test_capture_after_the_holds_expiry_succeeds_until_it_is_written(
     )
     hold = (await ledger.CaptureHold(customer.capture(request.hold_id, 80))).hold
     assert hold.state == ledger_pb2.HOLD_STATE_CAPTURED
-
-
-async def test_capture_of_an_expired_hold_is_refused_and_its_release_frees_nothing(
-    ledger: LedgerServiceStub, owner_connection: asyncpg.Connection
-) -> None:
-    customer = Customer()
-    request = customer.hold(0)
-    await ledger.HoldCredits(request)
-    await owner_connection.execute(
-        "WITH ended AS (UPDATE holds SET state = 'expired', ended_at = now() WHERE hold_id = $1)"
-        " UPDATE commands SET state = 'undone' WHERE command_id = $1",
-        request.hold_id,
-    )
-    refusal = await refused(ledger.CaptureHold(customer.capture(request.hold_id, 0)))
-    assert (refusal.status, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "HOLD_EXPIRED")
-    assert (await refused(ledger.HoldCredits(request))).reason == "HOLD_ALREADY_UNDONE"
-    assert await ledger.ReleaseHold(customer.release(request.hold_id)) == ledger_pb2.ReleaseHoldResponse()
 
 
 async def test_release_frees_all_and_keeps_grants_born_held(ledger: LedgerServiceStub) -> None:
@@ -348,7 +331,7 @@ async def test_capture_or_release_that_does_not_match_its_hold_is_refused(ledger
     customer.currency = "USD"
     for call in (
         ledger.ReleaseHold(customer.release(request.hold_id)),
-        ledger.CaptureHold(customer.capture(request.hold_id, 0)),
+        ledger.CaptureHold(customer.capture(request.hold_id, 1)),
     ):
         refusal = await refused(call)
         assert (refusal.reason, refusal.metadata["field"]) == ("HOLD_EXISTS_WITH_DIFFERENT_FIELD", "currency")

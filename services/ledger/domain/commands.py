@@ -1,29 +1,47 @@
 """What callers ask of the ledger: frozen values, each under an id that the caller made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from services.ledger.domain.kinds import CreditCategory
-from services.ledger.domain.results import GrantView, HoldView, PostedTransaction, ReleasedHold, RevokedGrant
-from services.runtime.ids import fingerprint
+from services.ledger.domain.kinds import CreditCategory, TransferKind
+from services.ledger.domain.results import (
+    AccountPlace,
+    Expired,
+    GrantView,
+    HoldView,
+    PostedTransaction,
+    Refund,
+    ReleasedHold,
+    RevokedGrant,
+)
+from services.runtime.ids import derived_id, fingerprint
 
 Result = TypeVar("Result")
 
 
+class Target(NamedTuple):
+    """An earlier transaction's transfer, by its place among that transaction's transfers."""
+
+    transaction_id: UUID
+    position: int
+
+
 class TransferOrder(NamedTuple):
-    """One movement asked for, in minor units."""
+    """One movement asked for, in minor units. What ends or takes back another has a target and empty codes."""
 
     debit_code: str
     credit_code: str
     amount_minor: int
+    kind: TransferKind = TransferKind.POSTED
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GrantOrder:
-    """Credits to be given; expires_at None is never."""
+    """Credits to be given; expires_at None is never, effective_at None at once."""
 
     grant_id: UUID
     amount_minor: int
@@ -31,10 +49,13 @@ class GrantOrder:
     priority: int
     expires_at: datetime | None
     source_code: str
+    effective_at: datetime | None = None
 
     @property
     def fields(self) -> tuple[object, ...]:
         """What is compared when the id comes again."""
+        # At the end and only when it is there: grants that do not name it keep the fingerprints that are stored.
+        begin = () if self.effective_at is None else (self.effective_at,)
         return (
             self.grant_id,
             self.amount_minor,
@@ -42,6 +63,7 @@ class GrantOrder:
             self.priority,
             self.expires_at,
             self.source_code,
+            *begin,
         )
 
 
@@ -58,18 +80,31 @@ class Command(Generic[Result]):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostTransaction(Command[PostedTransaction]):
-    """Movements between system accounts, all or nothing."""
+class PostTransaction(NamedTuple):
+    """Movements between system accounts, all or nothing. A tuple, because there are thousands of them in a second."""
 
+    book_id: int
+    owner_id: UUID
+    currency: str
+    reason: str
     transaction_id: UUID
     transfers: Sequence[TransferOrder]
-    fingerprint: bytes = field(init=False)
+    metadata: Mapping[str, str] | None = None
 
-    def __post_init__(self) -> None:
-        transfers = [value for transfer in self.transfers for value in transfer]
-        digest = fingerprint("transaction", self.owner_id, self.currency, self.reason, transfers)
-        object.__setattr__(self, "fingerprint", digest)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount(Command[AccountPlace]):
+    """A system account before its first use, with a floor if wanted."""
+
+    code: str
+    floor_minor: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseAccount(Command[AccountPlace]):
+    """No new movements of an empty system account."""
+
+    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +126,8 @@ class RevokeGrant(Command[RevokedGrant]):
     must_run: ClassVar[bool] = True
 
     grant_id: UUID
+    # Take back what is free, however little it is.
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,5 +166,52 @@ class ReleaseHold(Command[ReleasedHold]):
     reverse_born_held: bool
 
 
-AnyCommand = PostTransaction | GrantCredits | RevokeGrant | HoldCredits | CaptureHold | ReleaseHold
-AnyResult = PostedTransaction | GrantView | RevokedGrant | HoldView | ReleasedHold
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundCredits(Command[Refund]):
+    """Gives captured credits back; `grace_days` is the life of a grant opened in place of an expired one."""
+
+    refund_id: UUID
+    hold_id: UUID
+    amount_minor: int
+    grace_days: int
+    fingerprint: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        who = (self.owner_id, self.currency, self.reason)
+        digest = fingerprint("refund", *who, self.hold_id, self.amount_minor, self.grace_days)
+        object.__setattr__(self, "fingerprint", digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireHold(Command[Expired]):
+    """The ledger's own: frees a hold whose time has come. Done once, whoever finds it and how often."""
+
+    hold_id: UUID
+    reason: str = "hold.expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireGrant(Command[Expired]):
+    """The ledger's own: moves what is free of a grant to breakage when its time has come. Done once, like a hold's."""
+
+    grant_id: UUID
+    reason: str = "grant.expired"
+
+    @property
+    def expiry_id(self) -> UUID:
+        """The id under which it is known: a grant expires once."""
+        return derived_id(self.grant_id, "expiry")
+
+
+AnyCommand = (
+    PostTransaction
+    | GrantCredits
+    | RevokeGrant
+    | HoldCredits
+    | CaptureHold
+    | ReleaseHold
+    | RefundCredits
+    | ExpireHold
+    | ExpireGrant
+)
+AnyResult = PostedTransaction | AccountPlace | GrantView | RevokedGrant | HoldView | ReleasedHold | Refund | Expired

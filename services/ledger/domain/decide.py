@@ -3,31 +3,44 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from services.ledger.domain.accounts import close_account, open_account
 from services.ledger.domain.commands import (
     AnyCommand,
     AnyResult,
     CaptureHold,
+    CloseAccount,
+    ExpireGrant,
+    ExpireHold,
     GrantCredits,
     HoldCredits,
+    OpenAccount,
     PostTransaction,
+    RefundCredits,
     ReleaseHold,
     RevokeGrant,
 )
 from services.ledger.domain.entry import Entry
-from services.ledger.domain.grants import grant_credits, revoke_grant
-from services.ledger.domain.hold_ends import capture_hold, release_hold
+from services.ledger.domain.grant_ends import expire_grant, revoke_grant
+from services.ledger.domain.grants import grant_credits
+from services.ledger.domain.hold_ends import capture_hold, expire_hold, release_hold
 from services.ledger.domain.holds import hold_credits
+from services.ledger.domain.refunds import refund_credits
 from services.ledger.domain.state import State
 from services.ledger.domain.transactions import post_transaction
 from services.runtime.errors import ServiceError
 
 _DECIDERS: dict[type, Callable[[Any, State, Entry], AnyResult]] = {
     PostTransaction: post_transaction,
+    OpenAccount: open_account,
+    CloseAccount: close_account,
     GrantCredits: grant_credits,
     RevokeGrant: revoke_grant,
     HoldCredits: hold_credits,
     CaptureHold: capture_hold,
     ReleaseHold: release_hold,
+    RefundCredits: refund_credits,
+    ExpireHold: expire_hold,
+    ExpireGrant: expire_grant,
 }
 
 

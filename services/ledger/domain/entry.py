@@ -1,12 +1,13 @@
 """The movements of one command, all or nothing, and the arithmetic of sums, floors and bounds."""
 
+from datetime import datetime
 from uuid import UUID
 
 from services.ledger.domain.kinds import TransferKind
-from services.ledger.domain.records import GRANT_CODE_PREFIX, Account, Book
+from services.ledger.domain.records import GRANT_CODE_PREFIX, Account, Book, Movement
 from services.ledger.domain.results import Transfer
 from services.ledger.domain.state import State
-from services.ledger.errors import AccountReserved, AmountOutOfRange, InsufficientFunds
+from services.ledger.errors import AccountClosed, AccountReserved, AmountOutOfRange, InsufficientFunds
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -24,33 +25,56 @@ _EFFECTS = {
 class Entry:
     """Collects the transfers of one command. `undo` takes everything back, `accept` makes it part of the group."""
 
-    __slots__ = ("_before", "_next_account_id", "_next_seq", "_opened", "_reason", "_state", "book", "transfers")
+    __slots__ = (
+        *("_closings", "_lefts", "_moved", "_next_account_id", "_opened", "_reason", "_state"),
+        *("book", "transfers"),
+    )
 
     def __init__(self, state: State, book: Book, reason: str) -> None:
         self.book = book
         self.transfers: list[Transfer] = []
         self._state = state
         self._reason = reason
-        self._next_seq = book.next_seq
         self._next_account_id = book.next_account_id
+        # Of each transfer the two accounts, one after the other.
+        self._moved: list[Account] = []
         self._opened: dict[tuple[str, str], Account] = {}
-        self._before: list[tuple[Account, int, int]] = []
+        # What was before, of accounts closed or opened again and of movements ended or taken back.
+        self._closings: list[tuple[Account, datetime | None]] = []
+        self._lefts: list[tuple[Movement, int]] = []
 
-    def system_account(self, code: str, currency: str) -> Account:
-        """The system account of this code, opened at its first use. Raises ACCOUNT_RESERVED."""
+    def system_account(self, code: str, currency: str, *, may_be_closed: bool = False) -> Account:
+        """The system account of this code, opened at its first use; by a transfer again, where it may be closed.
+
+        Raises ACCOUNT_RESERVED, ACCOUNT_CLOSED.
+        """
         account = self._state.accounts.get((self.book.book_id, code, currency)) or self._opened.get((code, currency))
-        if account is not None and account.owner_id is None:
-            return account
+        if account is None:
+            return self.open_account(code, currency, floor_minor=None)
+        if account.owner_id is not None:
+            raise AccountReserved(account=code)
+        if account.closed_at is not None and not may_be_closed:
+            raise AccountClosed(account=code)
+        return account
+
+    def open_account(self, code: str, currency: str, floor_minor: int | None) -> Account:
+        """Opens a system account. Raises ACCOUNT_RESERVED."""
         if code.startswith(GRANT_CODE_PREFIX):
             raise AccountReserved(account=code)
-        return self._open(code, currency, owner_id=None, floor_minor=None)
+        return self._open(code, currency, None, floor_minor)
 
     def grant_account(self, grant_id: UUID, currency: str, owner_id: UUID) -> Account:
         """Opens the account of a new grant; it never falls below zero."""
         return self._open(f"{GRANT_CODE_PREFIX}{grant_id}", currency, owner_id, floor_minor=0)
 
     def transfer(
-        self, kind: TransferKind, transaction_id: UUID, debit: Account, credit: Account, amount_minor: int
+        self,
+        kind: TransferKind,
+        transaction_id: UUID,
+        debit: Account,
+        credit: Account,
+        amount_minor: int,
+        target_seq: int | None = None,
     ) -> None:
         """Makes one transfer. Raises INSUFFICIENT_FUNDS, AMOUNT_OUT_OF_RANGE."""
         moves, sets_aside = _EFFECTS[kind]
@@ -66,12 +90,42 @@ class Entry:
             raise AmountOutOfRange(account=debit.code)
         if credit_posted > INT64_MAX:
             raise AmountOutOfRange(account=credit.code)
-        self._before.append((debit, debit.posted_minor, debit.held_minor))
-        self._before.append((credit, credit.posted_minor, credit.held_minor))
+        if moves and (debit.closed_at is not None or credit.closed_at is not None):
+            self._open_again(debit, credit)
         debit.posted_minor = debit_posted
         debit.held_minor = debit_held
         credit.posted_minor = credit_posted
-        self._append(kind, transaction_id, debit, credit, amount_minor)
+        self._moved += (debit, credit)
+        book = self.book
+        self.transfers.append(
+            Transfer(
+                book.book_id,
+                book.next_seq,
+                transaction_id,
+                kind,
+                debit.account_id,
+                credit.account_id,
+                amount_minor,
+                debit_posted,
+                debit_held,
+                credit_posted,
+                credit.held_minor,
+                self._reason,
+                book.now,
+                target_seq,
+            )
+        )
+        book.next_seq += 1
+
+    def use(self, movement: Movement, amount_minor: int) -> None:
+        """Takes from what is left of an earlier movement."""
+        self._lefts.append((movement, movement.left_minor))
+        movement.left_minor -= amount_minor
+
+    def set_closed(self, account: Account, closed_at: datetime | None) -> None:
+        """Closes an account or opens it again."""
+        self._closings.append((account, account.closed_at))
+        account.closed_at = closed_at
 
     def accept(self) -> None:
         """Makes the transfers and the accounts opened for them part of the group's changes."""
@@ -79,17 +133,30 @@ class Entry:
         for account in self._opened.values():
             self._state.accounts[account.book_id, account.code, account.currency] = account
             changes.accounts_opened.append(account)
-        for account, _, _ in self._before:
-            changes.accounts_moved[account] = None
-        changes.transfers.extend(self.transfers)
+        changes.accounts_moved.update(dict.fromkeys(self._moved))
+        changes.closings_changed.update((account, None) for account, _ in self._closings)
+        changes.transfers += self.transfers
 
     def undo(self) -> None:
         """Puts sums and counters back to what they were before this command."""
-        for account, posted_minor, held_minor in reversed(self._before):
-            account.posted_minor = posted_minor
-            account.held_minor = held_minor
-        self.book.next_seq = self._next_seq
+        accounts = iter(reversed(self._moved))
+        for transfer, credit, debit in zip(reversed(self.transfers), accounts, accounts, strict=True):
+            moves, sets_aside = _EFFECTS[transfer.kind]
+            debit.posted_minor += moves * transfer.amount_minor
+            debit.held_minor -= sets_aside * transfer.amount_minor
+            credit.posted_minor -= moves * transfer.amount_minor
+        for movement, left_minor in reversed(self._lefts):
+            movement.left_minor = left_minor
+        for account, closed_at in reversed(self._closings):
+            account.closed_at = closed_at
+        self.book.next_seq -= len(self.transfers)
         self.book.next_account_id = self._next_account_id
+
+    def _open_again(self, *accounts: Account) -> None:
+        """The end of an earlier movement is never refused because an account was closed in between."""
+        for account in accounts:
+            if account.closed_at is not None:
+                self.set_closed(account, None)
 
     def _open(self, code: str, currency: str, owner_id: UUID | None, floor_minor: int | None) -> Account:
         book = self.book
@@ -99,25 +166,3 @@ class Entry:
         book.next_account_id += 1
         self._opened[code, currency] = account
         return account
-
-    def _append(
-        self, kind: TransferKind, transaction_id: UUID, debit: Account, credit: Account, amount_minor: int
-    ) -> None:
-        book = self.book
-        transfer = Transfer(
-            book.book_id,
-            book.next_seq,
-            transaction_id,
-            kind,
-            debit.account_id,
-            credit.account_id,
-            amount_minor,
-            debit.posted_minor,
-            debit.held_minor,
-            credit.posted_minor,
-            credit.held_minor,
-            self._reason,
-            book.now,
-        )
-        book.next_seq += 1
-        self.transfers.append(transfer)

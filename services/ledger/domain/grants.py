@@ -1,21 +1,16 @@
-"""Credits given, and taken back."""
+"""Credits given."""
 
 from datetime import datetime
 from uuid import UUID
 
-from services.ledger.domain.commands import GrantCredits, GrantOrder, RevokeGrant
+from services.ledger.domain.commands import GrantCredits, GrantOrder
 from services.ledger.domain.entry import Entry
 from services.ledger.domain.kinds import CommandKind, CommandState, TransferKind
 from services.ledger.domain.matching import different_place, first_different
-from services.ledger.domain.records import CommandRecord, Grant
-from services.ledger.domain.results import GrantView, RevokedGrant
+from services.ledger.domain.records import Account, CommandRecord, Grant
+from services.ledger.domain.results import GrantView
 from services.ledger.domain.state import State
-from services.ledger.errors import (
-    ExpireTimePassed,
-    GrantAlreadySpent,
-    GrantAlreadyUndone,
-    GrantExistsWithDifferentField,
-)
+from services.ledger.errors import ExpireTimePassed, GrantAlreadyUndone, GrantExistsWithDifferentField
 
 
 def grant_credits(command: GrantCredits, state: State, entry: Entry) -> GrantView:
@@ -28,15 +23,16 @@ def grant_credits(command: GrantCredits, state: State, entry: Entry) -> GrantVie
     if known is not None:
         return _first_answer(command, known, state)
     require_future(command.grant.expires_at, "grant.expire_time", entry.book.now)
-    grant = give(command.grant, entry, command.owner_id, command.currency)
+    source = entry.system_account(command.grant.source_code, command.currency)
+    grant = give(command.grant, source, entry, command.owner_id)
     state.make_grant(grant)
     state.make_command(grant_record(grant, command.fingerprint, entry.transfers[0].seq))
     return grant.view_when_made()
 
 
-def give(order: GrantOrder, entry: Entry, owner_id: UUID, currency: str, hold_id: UUID | None = None) -> Grant:
+def give(order: GrantOrder, source: Account, entry: Entry, owner_id: UUID, hold_id: UUID | None = None) -> Grant:
     """Opens the grant's account and moves the amount to it; the grant is not yet part of the state."""
-    source = entry.system_account(order.source_code, currency)
+    currency = source.currency
     account = entry.grant_account(order.grant_id, currency, owner_id)
     entry.transfer(TransferKind.POSTED, order.grant_id, source, account, order.amount_minor)
     return Grant(
@@ -48,44 +44,13 @@ def give(order: GrantOrder, entry: Entry, owner_id: UUID, currency: str, hold_id
         category=order.category,
         priority=order.priority,
         amount_minor=order.amount_minor,
-        effective_at=entry.book.now,
+        effective_at=order.effective_at or entry.book.now,
         expires_at=order.expires_at,
         source=source,
         hold_id=hold_id,
+        created_at=entry.book.now,
+        is_new=True,
     )
-
-
-def revoke_grant(command: RevokeGrant, state: State, entry: Entry) -> RevokedGrant:
-    """Moves the whole amount back to its source; leaves a tombstone when the grant has not come yet.
-
-    Raises GRANT_ALREADY_SPENT, GRANT_EXISTS_WITH_DIFFERENT_FIELD.
-    """
-    known = state.commands.get((command.book_id, command.grant_id))
-    if known is None:
-        state.make_command(_tombstone(command, entry.book.now))
-        return RevokedGrant(reversed_minor=0)
-    _require_same_place(command, known)
-    if known.state is CommandState.TOMBSTONE:
-        return RevokedGrant(reversed_minor=0)
-    grant = state.grants[known.key]
-    if known.state is CommandState.LIVE:
-        _require_untouched(grant)
-        take_back(grant, entry)
-        state.end_command(grant.key, CommandState.UNDONE)
-    return RevokedGrant(reversed_minor=grant.amount_minor)
-
-
-def take_back(grant: Grant, entry: Entry) -> None:
-    """Moves the whole amount of an untouched grant back to where it came from."""
-    entry.transfer(TransferKind.REVERSAL, grant.grant_id, grant.account, grant.source, grant.amount_minor)
-
-
-def _require_untouched(grant: Grant) -> None:
-    available_minor = grant.account.available_minor
-    if available_minor < grant.amount_minor:
-        raise GrantAlreadySpent(
-            grant_id=grant.grant_id, granted_minor=grant.amount_minor, available_minor=available_minor
-        )
 
 
 def require_new(grant_id: UUID, book_id: int, state: State) -> None:
@@ -116,23 +81,7 @@ def grant_record(grant: Grant, fingerprint: bytes, seq: int) -> CommandRecord:
         CommandState.LIVE,
         seq,
         1,
-        grant.effective_at,
-        is_new=True,
-    )
-
-
-def _tombstone(command: RevokeGrant, now: datetime) -> CommandRecord:
-    return CommandRecord(
-        command.book_id,
-        command.grant_id,
-        CommandKind.GRANT,
-        command.owner_id,
-        command.currency,
-        None,
-        CommandState.TOMBSTONE,
-        None,
-        0,
-        now,
+        grant.created_at,
         is_new=True,
     )
 
@@ -148,23 +97,20 @@ def _first_answer(command: GrantCredits, known: CommandRecord, state: State) -> 
     return state.grants[known.key].view_when_made()
 
 
-def _require_same_place(command: RevokeGrant, known: CommandRecord) -> None:
-    field = different_place(command, known, CommandKind.GRANT)
-    if field is not None:
-        raise GrantExistsWithDifferentField(grant_id=command.grant_id, field=field)
-
-
 def _different_field(command: GrantCredits, known: CommandRecord, state: State) -> str:
     place = different_place(command, known, CommandKind.GRANT)
     if place is not None:
         return place
     grant, order = state.grants[known.key], command.grant
+    # One that begins at once says so by its time of creation.
+    effective_at = order.effective_at or grant.created_at
     pairs: dict[str, tuple[object, object]] = {
         "hold_id": (grant.hold_id, None),
         "amount_minor": (grant.amount_minor, order.amount_minor),
         "category": (grant.category, order.category),
         "priority": (grant.priority, order.priority),
         "expire_time": (grant.expires_at, order.expires_at),
+        "effective_time": (grant.effective_at, effective_at),
         "source_account": (grant.source.code, order.source_code),
     }
     return first_different(pairs, otherwise="reason")

@@ -1,6 +1,6 @@
 """Reservations of credits, and grants born held for them."""
 
-from services.ledger.domain.commands import HoldCredits
+from services.ledger.domain.commands import GrantOrder, HoldCredits
 from services.ledger.domain.entry import Entry
 from services.ledger.domain.grants import give, grant_record, require_future, require_new
 from services.ledger.domain.kinds import CommandKind, CommandState, TransferKind
@@ -22,7 +22,7 @@ def hold_credits(command: HoldCredits, state: State, entry: Entry) -> HoldView:
     if known is not None:
         return _first_answer(command, known, state)
     _require_possible(command, state, entry)
-    born = [give(order, entry, command.owner_id, command.currency, command.hold_id) for order in command.born_held]
+    born = [_give(order, command, entry) for order in command.born_held]
     given = list(entry.transfers)
     hold = _new_hold(command, entry)
     hold.parts = _parts(command, born, state, entry)
@@ -34,6 +34,11 @@ def hold_credits(command: HoldCredits, state: State, entry: Entry) -> HoldView:
     state.make_hold(hold)
     state.make_command(_record(command, entry, len(hold.parts)))
     return hold.view_when_made()
+
+
+def _give(order: GrantOrder, command: HoldCredits, entry: Entry) -> Grant:
+    source = entry.system_account(order.source_code, command.currency)
+    return give(order, source, entry, command.owner_id, command.hold_id)
 
 
 def _require_possible(command: HoldCredits, state: State, entry: Entry) -> None:

@@ -20,6 +20,14 @@ class CreditCategory(enum.StrEnum):
     PAID = "paid"
 
 
+class GrantState(enum.StrEnum):
+    """Whether a grant is closed, and by what; what becomes free of a closed grant is passed on at once."""
+
+    LIVE = "live"
+    EXPIRED = "expired"  # its expiry was written
+    REVOKED = "revoked"
+
+
 class HoldState(enum.StrEnum):
     """Life cycle of a hold: held, then one of the others for ever."""
 
@@ -35,6 +43,8 @@ class CommandKind(enum.StrEnum):
     TRANSACTION = "transaction"
     GRANT = "grant"
     HOLD = "hold"
+    REFUND = "refund"
+    EXPIRY = "expiry"  # of a grant
 
 
 class CommandState(enum.StrEnum):

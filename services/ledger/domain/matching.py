@@ -1,12 +1,23 @@
 """Whether a command that names a known id speaks of the same thing."""
 
-from services.ledger.domain.commands import CaptureHold, GrantCredits, HoldCredits, ReleaseHold, RevokeGrant
+from services.ledger.domain.commands import (
+    CaptureHold,
+    ExpireGrant,
+    ExpireHold,
+    GrantCredits,
+    HoldCredits,
+    RefundCredits,
+    ReleaseHold,
+    RevokeGrant,
+)
 from services.ledger.domain.kinds import CommandKind
 from services.ledger.domain.records import CommandRecord
 
 
 def different_place(
-    command: GrantCredits | RevokeGrant | HoldCredits | CaptureHold | ReleaseHold,
+    command: (
+        GrantCredits | RevokeGrant | HoldCredits | CaptureHold | ReleaseHold | RefundCredits | ExpireHold | ExpireGrant
+    ),
     known: CommandRecord,
     kind: CommandKind,
 ) -> str | None:

@@ -1,16 +1,19 @@
 """The rows of a book as `decide` works on them; they point to each other and are changed in place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.ledger.domain.kinds import CommandKind, CommandState, CreditCategory, HoldState
-from services.ledger.domain.results import GrantView, HoldView, PartView, PostedTransaction
+from services.ledger.domain.kinds import CommandKind, CommandState, CreditCategory, GrantState, HoldState
+from services.ledger.domain.results import GrantView, HoldView, PartView, PostedTransaction, RevokedGrant, Transfer
 
 # A row's place in every table: its book and the id within it.
 Key = tuple[int, UUID]
 
 GRANT_CODE_PREFIX = "grant:"
+# Where credits go that expire; one account per book and currency.
+BREAKAGE_CODE = "breakage"
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +24,8 @@ class Book:
     next_seq: int
     next_account_id: int
     now: datetime
+    # Another one after every change, whoever made it.
+    stamp: int = 0
     is_changed: bool = False
 
 
@@ -36,6 +41,8 @@ class Account:
     floor_minor: int | None
     posted_minor: int
     held_minor: int
+    # When it was closed to new movements.
+    closed_at: datetime | None = None
     # When it was opened, for one opened by this group; nobody asks the others.
     opened_at: datetime | None = None
 
@@ -43,6 +50,16 @@ class Account:
     def available_minor(self) -> int:
         """What is not set aside."""
         return self.posted_minor - self.held_minor
+
+
+@dataclass(slots=True, eq=False)
+class Movement:
+    """A transaction's transfer that others may end or take back. Left: what of it can still be, in minor units."""
+
+    transfer: Transfer
+    debit: Account
+    credit: Account
+    left_minor: int
 
 
 @dataclass(slots=True, eq=False)
@@ -61,15 +78,28 @@ class Grant:
     expires_at: datetime | None
     source: Account
     hold_id: UUID | None  # the hold it was born held with
+    created_at: datetime
+    state: GrantState = GrantState.LIVE
+    # What of it went to breakage.
+    expired_minor: int = 0
+    # What its revocation did; None until it is revoked.
+    revoked: RevokedGrant | None = None
+    # Since when nothing has been left in it, as stored; None while something was.
+    empty_since: datetime | None = None
+    is_new: bool = False
 
     @property
     def key(self) -> Key:
         """Its place in every table."""
         return self.book_id, self.grant_id
 
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its expiry has come, written or not."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def is_usable(self, now: datetime) -> bool:
-        """Whether a new hold may take from it: something is left and its expiry has not come."""
-        return self.account.available_minor > 0 and (self.expires_at is None or self.expires_at > now)
+        """Whether a new hold may take from it: something is left, it has begun and its expiry has not come."""
+        return self.account.available_minor > 0 and self.effective_at <= now and not self.has_expired(now)
 
     def view_when_made(self) -> GrantView:
         """The grant as its maker was told."""
@@ -90,6 +120,7 @@ class Grant:
             effective_at=self.effective_at,
             expires_at=self.expires_at,
             source_code=self.source.code,
+            created_at=self.created_at,
         )
 
 
@@ -100,6 +131,7 @@ class HoldPart:
     grant: Grant
     held_minor: int
     captured_minor: int = 0
+    refunded_minor: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +168,11 @@ class Hold:
     def captured_minor(self) -> int:
         """What was spent in all."""
         return sum(part.captured_minor for part in self.parts)
+
+    @property
+    def refunded_minor(self) -> int:
+        """What was given back in all."""
+        return sum(part.refunded_minor for part in self.parts)
 
     @property
     def born_held_minor(self) -> int:
@@ -177,6 +214,9 @@ class CommandRecord:
     # The first answer, for a transaction; grants and holds answer from their own rows.
     posted: PostedTransaction | None = None
     is_new: bool = False
+    # Of a transaction.
+    reason: str | None = None
+    metadata: Mapping[str, str] | None = None
 
     @property
     def key(self) -> Key:

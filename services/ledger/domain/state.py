@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.ledger.domain.kinds import CommandState, HoldState
-from services.ledger.domain.records import Account, Book, CommandRecord, Grant, Hold, Key
-from services.ledger.domain.results import Transfer
+from services.ledger.domain.records import Account, Book, CommandRecord, Grant, Hold, Key, Movement
+from services.ledger.domain.results import Refund, Transfer
 
 # An account's place: book, code, currency.
 CodeKey = tuple[int, str, str]
+# A transfer's place: book, sequence.
+MovementKey = tuple[int, int]
 # A wallet's place: book, owner, currency.
 WalletKey = tuple[int, UUID, str]
 
@@ -20,9 +22,16 @@ class Changes:
     accounts_opened: list[Account] = field(default_factory=list)
     # Keyed by identity, in order; the new ones among them are written once, as new.
     accounts_moved: dict[Account, None] = field(default_factory=dict)
+    # Closed, or opened again.
+    closings_changed: dict[Account, None] = field(default_factory=dict)
     grants_made: list[Grant] = field(default_factory=list)
+    # Keyed by identity, in order; the new ones among them are written once, as new.
+    grants_changed: dict[Grant, None] = field(default_factory=dict)
     holds_made: list[Hold] = field(default_factory=list)
     holds_ended: list[Hold] = field(default_factory=list)
+    # Ended or refunded, and there before: their parts. Keyed by identity, in order.
+    holds_spent: dict[Hold, None] = field(default_factory=dict)
+    refunds_made: list[Refund] = field(default_factory=list)
     commands_made: list[CommandRecord] = field(default_factory=list)
     commands_ended: dict[Key, CommandState] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
@@ -37,7 +46,10 @@ class State:
     commands: dict[Key, CommandRecord] = field(default_factory=dict)
     grants: dict[Key, Grant] = field(default_factory=dict)
     holds: dict[Key, Hold] = field(default_factory=dict)
+    refunds: dict[Key, Refund] = field(default_factory=dict)
     wallets: dict[WalletKey, list[Grant]] = field(default_factory=dict)
+    # Targets of captures, releases and reversals.
+    movements: dict[MovementKey, Movement] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
 
     def know_grant(self, grant: Grant) -> None:
@@ -62,7 +74,26 @@ class State:
         hold.ended_at = self.books[hold.book_id].now
         if not hold.is_new:
             self.changes.holds_ended.append(hold)
+            self.changes.holds_spent[hold] = None
         self.end_command(hold.key, command_state)
+
+    def make_refund(self, refund: Refund, hold: Hold) -> None:
+        """Adds a refund of a hold, whose parts say so."""
+        self.refunds[refund.key] = refund
+        self.changes.refunds_made.append(refund)
+        if not hold.is_new:
+            self.changes.holds_spent[hold] = None
+
+    def note_balance(self, grant: Grant) -> None:
+        """Keeps up since when a grant has been empty, after its balance changed."""
+        if (grant.account.posted_minor == 0) == (grant.empty_since is None):
+            grant.empty_since = self.books[grant.book_id].now if grant.empty_since is None else None
+            self.change_grant(grant)
+
+    def change_grant(self, grant: Grant) -> None:
+        """Marks a grant whose row has changed."""
+        self.changes.grants_changed[grant] = None
+        self.books[grant.book_id].is_changed = True
 
     def make_command(self, record: CommandRecord) -> None:
         """Leaves the row by which the id is known from now on."""

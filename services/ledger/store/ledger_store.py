@@ -1,19 +1,26 @@
 """What the ledger asks of its database: groups of commands committed, and reads."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from services.ledger.domain.commands import AnyCommand, AnyResult
+from services.ledger.domain.commands import AnyCommand, AnyResult, ExpireGrant, ExpireHold
 from services.ledger.domain.decide import decide
-from services.ledger.domain.kinds import CreditCategory
-from services.ledger.domain.paging import TransferList
-from services.ledger.domain.results import GrantView, ListedTransfer
-from services.ledger.domain.wallet import WalletView, wallet_of
+from services.ledger.domain.paging import Statement, TransferList
+from services.ledger.domain.results import AccountPlace, AccountView, ListedTransfer, TransactionView
+from services.ledger.domain.searching import TransactionList
+from services.ledger.domain.wallet import StatementView, WalletView
+from services.ledger.store import wallets
+from services.ledger.store.find import find
 from services.ledger.store.load import load, transfer_of
-from services.ledger.store.statements import queries
+from services.ledger.store.remembered import RememberedAccounts
+from services.ledger.store.statements import columns, queries
 from services.ledger.store.write import write
 from services.runtime.database import Connection, Pool, Record, in_transaction, reading
 from services.runtime.errors import ServiceError
+
+# Of all books together; one takes about 400 bytes.
+ACCOUNTS_REMEMBERED_MAX = 200_000
 
 
 class BookCountDiffers(Exception):
@@ -27,6 +34,7 @@ class LedgerStore:
         self._pool = pool
         self._book_count = book_count
         self._is_checked = False
+        self._remembered = RememberedAccounts(ACCOUNTS_REMEMBERED_MAX // book_count)
 
     async def check(self) -> None:
         """Sets the books up at the very first use. Raises BookCountDiffers, or what the database says."""
@@ -40,21 +48,34 @@ class LedgerStore:
         if not self._is_checked:
             # On the connection at hand: a group that waited for a second one could wait for itself.
             await self._check_books(connection)
-        state = await load(connection, commands)
+        state, known = await load(connection, commands, self._remembered)
         outcomes = decide(commands, state)
         await write(connection, state)
+        self._remembered.keep(state, known)
         return outcomes
 
     def error_for_constraint(self, constraint: str, command: AnyCommand) -> ServiceError | None:
         """None: `decide` refuses by name all that the constraints forbid, so that a violation is a bug."""
 
-    async def read_wallet(self, book_id: int, owner_id: UUID, currency: str) -> WalletView:
-        """The grants with something left, and their sums, at one moment."""
+    async def read_wallet(self, book_id: int, owner_id: UUID, currency: str, at: datetime | None = None) -> WalletView:
+        """The grants with something left, and their sums, now or at a moment of the past. Raises TIME_NOT_PAST."""
         await self._check_once()
         async with reading(self._pool) as connection:
-            records = await queries.read_wallet(connection, book_id, owner_id, currency)
-        grants = [_grant_view(record) for record in records if record["grant_id"] is not None]
-        return wallet_of(grants, records[0]["now"])
+            if at is not None:
+                return await wallets.read_wallet_at(connection, book_id, owner_id, currency, at)
+            return await wallets.read_wallet(connection, book_id, owner_id, currency)
+
+    async def read_statement(self, statement: Statement, page_token: str, size: int) -> StatementView:
+        """One page, oldest entries first. Raises TIME_NOT_PAST, INVALID_PAGE_TOKEN."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            return await wallets.read_statement(connection, statement, page_token, size)
+
+    async def find_expired(self, count_max: int) -> list[ExpireHold | ExpireGrant]:
+        """Holds and grants whose time has come, in the order of their books; of each book at most so many."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            return await wallets.find_expired(connection, count_max)
 
     async def list_transfers(self, listed: TransferList, below_seq: int, count_max: int) -> list[ListedTransfer]:
         """Newest first, those below a sequence."""
@@ -62,10 +83,40 @@ class LedgerStore:
         async with reading(self._pool) as connection:
             accounts = await self._listed_accounts(connection, listed)
             records = await queries.list_transfers(connection, listed.book_id, accounts, below_seq, count_max)
-        return [
-            ListedTransfer(transfer_of(record), record["debit_code"], record["credit_code"], record["currency"])
-            for record in records
-        ]
+        return [_listed(record) for record in records]
+
+    async def read_transaction(
+        self, book_id: int, transaction_id: UUID
+    ) -> tuple[TransactionView, list[ListedTransfer]] | None:
+        """A transaction with its transfers."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            record = await queries.read_transaction(connection, book_id, transaction_id)
+            if record is None:
+                return None
+            view = TransactionView(*record)
+            records = await queries.list_transfers_of(connection, book_id, view.first_seq, view.transfer_count)
+        return view, [_listed(record) for record in records]
+
+    async def list_transactions(self, listed: TransactionList, below_seq: int, count_max: int) -> list[TransactionView]:
+        """Newest first, those below a sequence."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            return [TransactionView(*record) for record in await find(connection, listed, below_seq, count_max)]
+
+    async def read_account(self, place: AccountPlace) -> AccountView | None:
+        """An account as it stands."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            record = await queries.read_account(connection, *place)
+        return None if record is None else AccountView(*record)
+
+    async def read_balances(self, places: Sequence[AccountPlace]) -> list[Record]:
+        """The posted and held sums of each, None for an account that is not there; all of one moment."""
+        await self._check_once()
+        async with reading(self._pool) as connection:
+            records: list[Record] = await queries.read_balances(connection, *columns(places))
+        return records
 
     async def _listed_accounts(self, connection: Connection, listed: TransferList) -> list[int]:
         place = (listed.book_id, listed.currency)
@@ -88,15 +139,5 @@ class LedgerStore:
             raise BookCountDiffers(f"the database has {record['book_count']} books, not {self._book_count}")
 
 
-def _grant_view(record: Record) -> GrantView:
-    return GrantView(
-        grant_id=record["grant_id"],
-        granted_minor=record["amount_minor"],
-        balance_minor=record["posted_minor"],
-        held_minor=record["held_minor"],
-        category=CreditCategory(record["category"]),
-        priority=record["priority"],
-        effective_at=record["effective_at"],
-        expires_at=record["expires_at"],
-        source_code=record["source_code"],
-    )
+def _listed(record: Record) -> ListedTransfer:
+    return ListedTransfer(transfer_of(record), record["debit_code"], record["credit_code"], record["currency"])

@@ -1,0 +1,139 @@
+"""SIGKILL of PostgreSQL and of replicas under load: what was acknowledged is there, once, and the ledger is sound."""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import grpc
+
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from quittance.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from services.runtime.migrations import migrate_up, migrations_of
+from tests.ledger.requests import Customer, post
+from tests.ledger.soundness import assert_ledger_sound
+from tests.ledger.test_transfer_kinds import CAPTURE, HOLD, RELEASE, REVERSAL, end_of
+
+CALLERS = 12
+LOAD_S = 6.0
+CALL_TIMEOUT_S = 3.0
+# A caller comes again soon, and so does his connection.
+RETRY_PAUSE_S = 0.05
+RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+DEFINITE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INTERNAL)
+
+
+class Replica:
+    """One ledger process, always at the same address."""
+
+    def __init__(self, database_url: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        settings = {"LEDGER_DATABASE_URL": database_url, "LEDGER_ADDRESS": self.address, "LOG_LEVEL": "ERROR"}
+        self._environment = {**os.environ, **settings}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", "services.ledger.main"], env=self._environment)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Caller:
+    """Makes one transaction after the other and repeats each until it is acknowledged, at any replica."""
+
+    def __init__(self, stubs: list[ledger_pb2_grpc.LedgerServiceStub], dice: random.Random) -> None:
+        self._stubs = stubs
+        self._dice = dice
+        self.acknowledged: dict[str, ledger_pb2.TransactionResult] = {}
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        customer = Customer()
+        while not stopped.is_set():
+            codes = self._dice.sample(["hot", "till", f"purse:{customer.owner_id}"], 2)
+            first = customer.transaction((codes[0], codes[1], self._dice.randint(2, 9)))
+            first.transfers[0].kind = kind = self._dice.choice([HOLD, ledger_pb2.TRANSFER_KIND_POSTED])
+            await self._make(first)
+            end = self._dice.choice([CAPTURE, RELEASE]) if kind == HOLD else REVERSAL
+            await self._make(end_of(first, end, 0 if end == RELEASE else 1))
+
+    async def _make(self, transaction: ledger_pb2.Transaction) -> None:
+        while True:
+            try:
+                stub = self._dice.choice(self._stubs)
+                answer = await stub.PostTransactions(post(transaction), timeout=CALL_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                if error.code() in DEFINITE:
+                    raise
+                await asyncio.sleep(RETRY_PAUSE_S)
+            else:
+                (result,) = answer.results
+                assert not result.HasField("refusal"), result
+                self.acknowledged[transaction.transaction_id] = result
+                return
+
+
+async def kill_at_random(postgres: EmbeddedPostgres, replicas: list[Replica], dice: random.Random) -> None:
+    """Until the time is over; what was killed is started again."""
+    end = asyncio.get_running_loop().time() + LOAD_S
+    while asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(dice.uniform(0.2, 0.8))
+        if dice.random() < 0.4:
+            await asyncio.to_thread(postgres.kill)
+            await asyncio.to_thread(postgres.start_server)
+        else:
+            victim = dice.choice(replicas)
+            await asyncio.to_thread(victim.kill)
+            victim.start()
+
+
+@asynccontextmanager
+async def two_replicas(directory: Path) -> AsyncIterator[tuple[EmbeddedPostgres, list[Replica]]]:
+    postgres = EmbeddedPostgres(directory)
+    await asyncio.to_thread(postgres.start)
+    await migrate_up(postgres.url("ledger", "ledger_owner"), migrations_of("ledger"), "ledger_app")
+    replicas = [Replica(postgres.url("ledger")) for _ in range(2)]
+    for replica in replicas:
+        replica.start()
+    try:
+        yield postgres, replicas
+    finally:
+        for replica in replicas:
+            replica.kill()
+        await asyncio.to_thread(postgres.remove)
+
+
+async def test_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path, dice: random.Random) -> None:
+    """K-1, K-2, C-1, C-2."""
+    async with two_replicas(tmp_path) as (postgres, replicas):
+        channels = [grpc.aio.insecure_channel(replica.address, options=RECONNECT) for replica in replicas]
+        stubs = [ledger_pb2_grpc.LedgerServiceStub(channel) for channel in channels]
+        stopped = asyncio.Event()
+        callers = [Caller(stubs, random.Random(dice.random())) for _ in range(CALLERS)]
+        working = asyncio.gather(*(caller.run(stopped) for caller in callers))
+        await kill_at_random(postgres, replicas, dice)
+        stopped.set()
+        await working
+        for channel in channels:
+            await channel.close()
+        connection = await asyncpg.connect(postgres.url("ledger", "ledger_owner"))
+        await assert_acknowledged_once(connection, callers)
+        await assert_ledger_sound(connection)
+        await connection.close()
+
+
+async def assert_acknowledged_once(connection: asyncpg.Connection, callers: list[Caller]) -> None:
+    found: dict[str, list[int]] = {}
+    for row in await connection.fetch("SELECT transaction_id, seq FROM transfers ORDER BY book_id, seq"):
+        found.setdefault(str(row["transaction_id"]), []).append(row["seq"])
+    acknowledged = {name: result for caller in callers for name, result in caller.acknowledged.items()}
+    assert len(acknowledged) > CALLERS
+    assert found == {name: [each.sequence for each in result.transfers] for name, result in acknowledged.items()}
