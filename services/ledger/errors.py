@@ -109,7 +109,7 @@ class TransferKindUnsuitable(FailedPrecondition):
 
 @dataclass(eq=False)
 class TransferAlreadyEnded(FailedPrecondition):
-    """The hold was captured or released."""
+    """The hold was captured or released, or has expired."""
 
     reason = "TRANSFER_ALREADY_ENDED"
     text = "hold {index} of transaction {transaction_id} has ended"

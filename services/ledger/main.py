@@ -1,5 +1,6 @@
 """The ledger's process."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ from services.ledger.sweeps import Sweeper
 from services.runtime.background import repeating
 from services.runtime.database import open_pool
 from services.runtime.group_commit import GroupCommit
+from services.runtime.processes import run_processes
 from services.runtime.server import Server, Service, run
 from services.runtime.settings import DatabaseSettings
 
@@ -35,12 +37,16 @@ class LedgerSettings(DatabaseSettings):
     model_config = SettingsConfigDict(env_prefix="LEDGER_")
 
     address: str = "127.0.0.1:9051"
+    # Processes behind the address; more than one when an event loop is the limit.
+    processes: int = Field(1, ge=1)
     # How many books the data is split into: fixed by the first start on a database, refused when it differs later.
     books: int = Field(16, ge=1, le=4096)
     # Commands in one transaction at most.
     group_commands_max: int = Field(2000, ge=1)
-    # Transactions at once. Each locks its books, so more than one helps only when the callers' books differ.
-    groups_in_flight_max: int = Field(1, ge=1)
+    # Transactions at once, each for its share of the books: the process works for one while the database works for
+    # another. Fewer commands than this share a transaction, whatever their books.
+    groups_in_flight_max: int = Field(4, ge=1)
+    group_commands_min: int = Field(100, ge=1)
     # How often holds and grants whose expiry has come are ended; 0: never by this process.
     sweep_interval_s: float = Field(1.0, ge=0)
     # How often finished transfers are sealed, and how many at most under one seal; 0 seconds: never by this process.
@@ -61,6 +67,8 @@ async def serving(settings: LedgerSettings) -> AsyncIterator[Server]:
             name="ledger",
             group_max=settings.group_commands_max,
             inflight_max=settings.groups_in_flight_max,
+            lane_of=lambda command: command.book_id,
+            lane_min=settings.group_commands_min,
             acquire_timeout_s=settings.acquire_timeout_s,
         ) as group:
             servicer = LedgerServicer(group, store, settings.books)
@@ -99,6 +107,8 @@ async def serve(settings: LedgerSettings) -> None:
 def main() -> None:
     """Settings from the environment, then serve."""
     settings = LedgerSettings()
+    if settings.processes > 1:
+        sys.exit(run_processes("services.ledger.main", settings, settings.processes))
     run(lambda: serve(settings), settings)
 
 

@@ -34,6 +34,8 @@ def _names_nothing(_constraint: str) -> ServiceError | None:
 
 # Pauses before the second, third and fourth try of a transaction that the database threw away, in seconds.
 RETRY_PAUSES_S = (0.02, 0.1, 0.5)
+# After so many seconds a statement is prepared, and planned, anew.
+STATEMENT_LIFETIME_S = 30
 # The longest wait for a free connection unless told otherwise.
 ACQUIRE_TIMEOUT_S = 5.0
 
@@ -88,6 +90,8 @@ async def open_pool(settings: DatabaseSettings, application_name: str) -> AsyncI
         min_size=settings.pool_size_min,
         max_size=settings.pool_size_max,
         statement_cache_size=settings.statement_cache_size,
+        # A plan is made for tables as they are: those that grow from nothing to millions need another one soon.
+        max_cached_statement_lifetime=STATEMENT_LIFETIME_S,
         timeout=settings.acquire_timeout_s,
         command_timeout=settings.command_timeout_s,
         init=_initialize_connection,

@@ -29,7 +29,7 @@ def checks_shape_itself(handler: Handler) -> Handler:
     """Marks a handler that gets its requests unchecked, because on its path the general check costs too much.
 
     Single requests reach it decoded. Streamed ones reach it as bytes, so that what is wrong with one of them need not
-    end the stream: `answers_in_order` of services.runtime.streams decodes them.
+    end the stream: `MessageReader` of services.runtime.streams decodes them.
     """
     handler.checks_shape_itself = True  # type: ignore[attr-defined]
     return handler

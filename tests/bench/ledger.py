@@ -4,6 +4,7 @@ Clients, server and database share the machine; everything is durable before it 
 noise hits all figures alike.
 """
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ ACCOUNTS = 62
 ROUNDS = 2
 SLICE_S = 4
 PGBENCH_CLIENTS = (16, 64)
+PROCESSES = int(os.environ.get("QUITTANCE_BENCH_LEDGER_PROCESSES", "1"))
 
 SINGLE, SINGLE_HOT = Shape("post", 64, 1), Shape("post", 64, 1, is_hot=True)
 STREAMS = Shape("stream", 16, 1)
@@ -36,9 +38,10 @@ SET_BASED = "one statement, 1,000 movements"
 @benchmark("ledger")
 async def measure() -> Sequence[Row]:
     """All shapes and references in turns."""
-    async with running_ledger() as ledger:
+    async with running_ledger(PROCESSES) as ledger:
         conditions = {
             **await conditions_of_database(ledger.postgres.url("ledger")),
+            "ledger_processes": PROCESSES,
             "slices": ROUNDS,
             "slice_s": SLICE_S,
         }

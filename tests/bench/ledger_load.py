@@ -31,8 +31,8 @@ _ID_HOLDER = "00000000-0000-7000-8000-000000000000"
 # So many different requests at least, and enough to meet most of many accounts.
 _PIECES_MIN = 4096
 _PIECES_MAX = 300_000
-# Messages that a stream sends before it waits for answers.
-_IN_FLIGHT = 16
+# Messages that a stream sends before it waits for answers: as many as the server reads ahead of them.
+_IN_FLIGHT = 64
 
 
 def owners(count: int) -> list[str]:
@@ -100,8 +100,7 @@ async def _stream(connection: Connection, make: Callable[[int], bytes], size: in
         while sent - answered < _IN_FLIGHT and time.perf_counter() < end:
             connection.send(stream, make(size), is_last=False)
             sent += 1
-        await stream.next()
-        answered += 1
+        answered += ledger_pb2.StreamTransactionsResponse.FromString(await stream.next()).message_count
     connection.send(stream, b"", is_last=True)
     await stream.done
     return answered * size
@@ -111,7 +110,7 @@ async def load(
     address: str, shape: str, callers: int, size: int, requests: Requests, seconds: float
 ) -> dict[str, float]:
     """The work of all callers: they share a few connections, as services do."""
-    connections = [await connect(address) for _ in range(min(4, callers))]
+    connections = [await connect(address) for _ in range(min(16, callers))]
     started = time.perf_counter()
     end = started + seconds
 

@@ -36,10 +36,10 @@ class Shape:
 class LedgerUnderTest:
     """One database, one address, one process or several behind it."""
 
-    def __init__(self, postgres: EmbeddedPostgres, address: str, processes: list[subprocess.Popen[bytes]]) -> None:
+    def __init__(self, postgres: EmbeddedPostgres, address: str, server: "subprocess.Popen[bytes]") -> None:
         self.postgres = postgres
         self._address = address
-        self._processes = processes
+        self._server = psutil.Process(server.pid)
 
     @property
     def address(self) -> str:
@@ -61,7 +61,7 @@ class LedgerUnderTest:
 
     def memory_mb(self) -> float:
         """Of the largest server process."""
-        return max(psutil.Process(process.pid).memory_info().rss for process in self._processes) / 1e6
+        return max(process.memory_info().rss for process in [self._server, *self._server.children()]) / 1e6
 
 
 @asynccontextmanager
@@ -75,19 +75,17 @@ async def running_ledger(processes: int = 1) -> AsyncIterator[LedgerUnderTest]:
         await asyncio.to_thread(postgres.start)
         await migrate_up(postgres.url("ledger", "ledger_owner"), migrations_of("ledger"), "ledger_app")
         address = f"127.0.0.1:{free_port()}"
-        servers = [exits.enter_context(_server(postgres, address)) for _ in range(processes)]
-        for server in servers:
-            exits.callback(server.terminate)
-        ledger = LedgerUnderTest(postgres, address, servers)
+        server = exits.enter_context(_server(postgres, address, processes))
+        exits.callback(server.terminate)
         await _until_it_answers(address)
-        yield ledger
+        yield LedgerUnderTest(postgres, address, server)
 
 
-def _server(postgres: EmbeddedPostgres, address: str) -> subprocess.Popen[bytes]:
+def _server(postgres: EmbeddedPostgres, address: str, processes: int) -> "subprocess.Popen[bytes]":
     settings = {
         "LEDGER_DATABASE_URL": postgres.url("ledger"),
         "LEDGER_ADDRESS": address,
-        "LEDGER_REUSE_PORT": "true",
+        "LEDGER_PROCESSES": str(processes),
         "LOG_LEVEL": "WARNING",
     }
     return subprocess.Popen([sys.executable, "-m", "services.ledger.main"], env={**os.environ, **settings})

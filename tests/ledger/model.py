@@ -11,6 +11,7 @@ from services.ledger.domain.commands import (
     CloseAccount,
     ExpireGrant,
     ExpireHold,
+    ExpireTransfer,
     GrantCredits,
     GrantOrder,
     HoldCredits,
@@ -37,6 +38,7 @@ WORDS = {
     RefundCredits: "refund",
     ExpireHold: "expire_hold",
     ExpireGrant: "expire_grant",
+    ExpireTransfer: "expire_transfer",
 }
 
 
@@ -57,6 +59,7 @@ class Thing:
     reversed_born: bool | None = None
     parts: list[tuple[UUID, int]] = field(default_factory=list)
     made: list[tuple[str, object, object, int]] = field(default_factory=list)
+    expiries: dict[int, datetime] = field(default_factory=dict)
     born_of: UUID | None = None
     order: GrantOrder | None = None
     given_at: datetime | None = None
@@ -107,13 +110,18 @@ class Model:
             return known.answer
         sums: list[tuple[int, int, int]] = []
         made: list[tuple[str, object, object, int]] = []
+        expiries: dict[int, datetime] = {}
         for order in command.transfers:
             for kind, debit, credit, amount in self.steps(command, order):
                 self.step(kind, debit, credit, amount)
                 made.append((kind, debit, credit, amount))
                 sums.append((self.balance(debit), self.held(debit), self.balance(credit)))
+            if order.expires_at is not None:
+                if order.expires_at <= self.now:
+                    raise No("EXPIRE_TIME_PASSED")
+                expiries[len(made) - 1] = order.expires_at
         thing = Thing("transaction", wallet_of(command), fields, answer=("posted", sums))
-        thing.made = made
+        thing.made, thing.expiries = made, expiries
         self.things[command.book_id, command.transaction_id] = thing
         return thing.answer
 
@@ -307,6 +315,24 @@ class Model:
         grant.swept, free = True, self.balance(account) - self.held(account)
         self.freed(command, command.grant_id, free)
         return "expired", free
+
+    def expire_transfer(self, command: ExpireTransfer) -> tuple[object, ...]:
+        place = (command.book_id, *command.target)
+        thing = self.things.get(place[:2])
+        if (
+            thing is None
+            or thing.kind != "transaction"
+            or thing.wallet[1] != command.currency
+            or command.target.position >= len(thing.made)
+        ):
+            raise No("TRANSFER_NOT_FOUND")
+        _, debit, credit, amount = thing.made[command.target.position]
+        has_ended = any(tuple(where) == place for *where, _, _ in self.ends)
+        if has_ended or thing.expiries.get(command.target.position, FOR_EVER) > self.now:
+            return "expired", None
+        self.ends.append((*place, "release", amount))
+        self.step("release", debit, credit, amount)
+        return "expired", amount
 
     def refund(self, command: RefundCredits) -> tuple[object, ...]:
         fields = (wallet_of(command), command.hold_id, command.amount_minor, command.grace_days)

@@ -13,6 +13,7 @@ from services.ledger.domain.commands import (
     CloseAccount,
     ExpireGrant,
     ExpireHold,
+    ExpireTransfer,
     GrantCredits,
     GrantOrder,
     HoldCredits,
@@ -64,7 +65,7 @@ amounts = st.one_of(st.integers(1, 9), st.just(HUGE))
 positions = st.tuples(transaction_ids, st.integers(0, 2))
 transfer_plans = st.one_of(
     st.tuples(st.just("posted"), codes, codes, amounts),
-    st.tuples(st.just("hold"), codes, codes, st.integers(1, 9)),
+    st.tuples(st.just("hold"), codes, codes, st.integers(1, 9), st.sampled_from([None, None, 0, 1, 2, 4])),
     st.tuples(st.sampled_from(["capture", "reversal"]), positions, st.integers(1, 9)),
     st.tuples(st.just("release"), positions, st.just(0)),
 )
@@ -100,6 +101,7 @@ plans = st.one_of(
     plan("grant", grant=grant_plans),
     plan("revoke", id=grant_ids, partial=st.booleans()),
     plan("expire grant", id=grant_ids),
+    plan("expire transfer", target=positions),
     hold_plans,
     end_plans,
     refund_plans,
@@ -108,8 +110,31 @@ plans = st.one_of(
 lives = st.tuples(
     st.lists(plan("grant", grant=grant_plans), max_size=3), hold_plans, st.lists(end_plans, min_size=1, max_size=3)
 ).map(lambda life: [*life[0], life[1], *life[2]])
+# The life of a transaction's hold, which nothing else would meet often enough.
+transaction_ends = st.one_of(
+    plan("expire transfer", target=st.just((9, 0))),
+    plan(
+        "post",
+        id=st.sampled_from([10, 13]),
+        transfers=st.tuples(st.sampled_from(["capture", "release"]), st.just((9, 0)), st.integers(1, 6)).map(
+            lambda end: [(end[0], end[1], end[2] if end[0] == "capture" else 0)]
+        ),
+    ),
+)
+transaction_lives = st.tuples(
+    plan(
+        "post",
+        id=st.just(9),
+        transfers=st.tuples(st.integers(1, 6), st.sampled_from([1, 2, 3])).map(
+            lambda hold: [("hold", "a", "b", *hold)]
+        ),
+    ),
+    st.lists(transaction_ends, min_size=1, max_size=4),
+).map(lambda life: [{**step, "wallet": (0, "OMR")} for step in [life[0], *life[1]]])
 groups = st.lists(
-    st.one_of(st.lists(plans, min_size=1, max_size=4), lives, lives.flatmap(st.permutations)), min_size=1, max_size=8
+    st.one_of(st.lists(plans, min_size=1, max_size=4), lives, lives.flatmap(st.permutations), transaction_lives),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -214,6 +239,9 @@ class World:
                 )
             case "expire hold":
                 return ExpireHold(hold_id=self.id(plan["id"]), **where)
+            case "expire transfer":
+                number, position = plan["target"]
+                return ExpireTransfer(target=Target(self.id(number), position), **where)
             case "expire grant":
                 return ExpireGrant(grant_id=self.id(plan["id"]), **where)
             case "hold":
@@ -231,10 +259,11 @@ class World:
                 return ReleaseHold(hold_id=self.id(plan["id"]), reverse_born_held=plan["reverse"], **where)
 
     def transfer(self, kind: str, *fields: Any) -> TransferOrder:
-        *places, amount = fields
         if kind in ("posted", "hold"):
-            return TransferOrder(self.code(places[0]), self.code(places[1]), amount, TransferKind(kind))
-        transaction, position = places[0]
+            debit, credit, amount, *expires = fields
+            expires_at = self.day(expires[0]) if expires else None
+            return TransferOrder(self.code(debit), self.code(credit), amount, TransferKind(kind), expires_at=expires_at)
+        (transaction, position), amount = fields
         return TransferOrder("", "", amount, TransferKind(kind), Target(self.id(transaction), position))
 
     def order(self, plan: dict[str, Any]) -> GrantOrder:

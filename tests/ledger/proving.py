@@ -1,5 +1,6 @@
 """A ledger to be tampered with: databases of their own, and what a verification says about them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from services.ledger.proofs import Proofs
 from services.ledger.store.proof_store import ProofStore
 from services.runtime.database import open_pool
 from services.runtime.ids import new_id
-from tests.ledger.requests import Customer, grant, post
+from tests.ledger.requests import Customer, grant, in_days, post
+
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,13 @@ async def tell_story(ledger: LedgerServiceStub, owner_id: UUID | None = None) ->
 
 
 async def post_all_kinds(ledger: LedgerServiceStub, customer: Customer) -> None:
-    """A hold captured in part, another one in full, and a reversal."""
+    """Metadata; a hold captured in part, another one in full, both before they expire; and a reversal."""
     posted = customer.transaction(("clearing:card", "revenue", 120))
     holds = customer.transaction(("clearing:card", "revenue", 500), ("clearing:card", "revenue", 40))
     for transfer in holds.transfers:
         transfer.kind = ledger_pb2.TRANSFER_KIND_HOLD
+        transfer.expire_time.CopyFrom(in_days(1))
+    posted.metadata["order_id"] = customer.owner_id
     ends = [
         (ledger_pb2.TRANSFER_KIND_CAPTURE, 300, holds.transaction_id, 0),
         (ledger_pb2.TRANSFER_KIND_CAPTURE, 40, holds.transaction_id, 1),
@@ -130,3 +135,43 @@ async def post_all_kinds(ledger: LedgerServiceStub, customer: Customer) -> None:
     )
     response = await ledger.PostTransactions(post(posted, holds, end))
     assert [result.refusal.reason for result in response.results] == ["", "", ""]
+
+
+async def tell_of_ends(ledger: LedgerServiceStub) -> Customer:
+    """One customer's grants and holds that end in all ways there are; the server has to sweep."""
+    customer = Customer()
+    hold = customer.transaction(("clearing:card", "revenue", 25))
+    hold.transfers[0].kind = ledger_pb2.TRANSFER_KIND_HOLD
+    hold.transfers[0].expire_time.CopyFrom(in_days(1.0 / DAY_S))
+    await ledger.PostTransactions(post(hold))
+    # Burned first, since it expires, and swept after the hold.
+    await ledger.GrantCredits(customer.grant(100, expire_time=in_days(1.5 / DAY_S)))
+    lasting = customer.grant(200)
+    await ledger.GrantCredits(lasting)
+    captured, freed = customer.hold(60), customer.hold(10)
+    await ledger.HoldCredits(captured)
+    await ledger.CaptureHold(customer.capture(captured.hold_id, 40))
+    await ledger.HoldCredits(freed)
+    async with asyncio.timeout(30):
+        while (await ledger.GetWallet(customer.wallet())).balance_minor != 210:
+            await asyncio.sleep(0.05)
+    # Into a grant in place of the expired one, and to breakage at once.
+    await ledger.RefundCredits(customer.refund(captured.hold_id, 15))
+    await ledger.ReleaseHold(customer.release(freed.hold_id))
+    await revoke_partly(ledger, customer, lasting.grant.grant_id)
+    undone = customer.hold(0, born_held_grants=[grant(20)])
+    await ledger.HoldCredits(undone)
+    await ledger.ReleaseHold(customer.release(undone.hold_id, reverse=True))
+    return customer
+
+
+async def revoke_partly(ledger: LedgerServiceStub, customer: Customer, grant_id: str) -> None:
+    """While part of it is held and part spent; what is refunded or freed later goes on to where it came from."""
+    spent, held, freed = customer.hold(45), customer.hold(20), customer.hold(5)
+    for hold in (spent, held, freed):
+        await ledger.HoldCredits(hold)
+    await ledger.CaptureHold(customer.capture(spent.hold_id, 45))
+    revoked = await ledger.RevokeGrant(customer.revoke(grant_id, allow_partial=True))
+    assert revoked.held_minor == 25
+    await ledger.RefundCredits(customer.refund(spent.hold_id, 12))
+    await ledger.ReleaseHold(customer.release(freed.hold_id))

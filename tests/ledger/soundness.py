@@ -89,12 +89,24 @@ FINDINGS = {
     "L-5 transfer ends or takes back what it cannot": """
         SELECT e.book_id, e.seq, e.kind, t.kind FROM transfers AS e
         LEFT JOIN transfers AS t ON t.book_id = e.book_id AND t.seq = e.target_seq
-        JOIN commands AS c ON c.book_id = e.book_id AND c.command_id = e.transaction_id AND c.kind = 'transaction'
+        JOIN commands AS c
+            ON c.book_id = e.book_id AND c.command_id = e.transaction_id AND c.kind IN ('transaction', 'expiry')
         WHERE (e.kind IN ('capture', 'release', 'reversal')) <> (e.target_seq IS NOT NULL)
             OR e.kind IN ('capture', 'release') AND (t.kind <> 'hold'
                 OR (t.debit_account_id, t.credit_account_id) <> (e.debit_account_id, e.credit_account_id))
             OR e.kind = 'reversal' AND (t.kind NOT IN ('posted', 'capture')
                 OR (t.debit_account_id, t.credit_account_id) <> (e.credit_account_id, e.debit_account_id))
+    """,
+    "L-5 expiry of what is no hold, or ended without its hold, or its hold without it": """
+        SELECT x.book_id, x.seq, t.seq, x.ended_at FROM transfer_expiries AS x
+        LEFT JOIN transaction_holds AS t USING (book_id, seq)
+        WHERE t.seq IS NULL OR (x.ended_at IS NOT NULL) <> (t.ends > 0)
+    """,
+    "L-5 hold expired before its time, or without one": """
+        SELECT e.book_id, e.seq, e.created_at, x.expires_at FROM transfers AS e
+        JOIN commands AS c ON c.book_id = e.book_id AND c.command_id = e.transaction_id AND c.kind = 'expiry'
+        LEFT JOIN transfer_expiries AS x ON x.book_id = e.book_id AND x.seq = e.target_seq
+        WHERE e.target_seq IS NOT NULL AND (x.expires_at IS NULL OR e.created_at < x.expires_at)
     """,
     "L-5 closed account is not empty": """
         SELECT book_id, code, posted_minor, held_minor FROM accounts
@@ -163,7 +175,7 @@ CREATE TEMPORARY VIEW hold_movements AS
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'hold'), 0) AS held,
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'capture'), 0) AS captured,
         coalesce(sum(amount_minor) FILTER (WHERE kind = 'release'), 0) AS released
-    FROM transfers AS t WHERE kind IN ('hold', 'capture', 'release') AND NOT EXISTS (
+    FROM transfers AS t WHERE kind IN ('hold', 'capture', 'release') AND target_seq IS NULL AND NOT EXISTS (
         SELECT FROM commands AS c
         WHERE c.book_id = t.book_id AND c.command_id = t.transaction_id AND c.kind = 'transaction')
     GROUP BY book_id, transaction_id, debit_account_id;

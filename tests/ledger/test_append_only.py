@@ -64,6 +64,7 @@ async def test_app_role_has_no_privilege_that_the_code_does_not_need(owner_conne
             for column in ("state", "expired_minor", "revoked_minor", "revoked_held_minor", "empty_since")
         ),
         ("commands", "state"),
+        ("transfer_expiries", "ended_at"),
         ("findings", "last_seen_at"),
     }
 

@@ -11,7 +11,7 @@ from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.ledger.main import LedgerSettings
 from tests.ledger.conftest import connected
-from tests.ledger.requests import Customer, grant, refused
+from tests.ledger.requests import Customer, grant, post, refused
 from tests.ledger.soundness import assert_ledger_sound
 
 LONG_AGO = "expires_at = now() - interval '1 day'"
@@ -117,6 +117,26 @@ async def test_release_into_a_grant_that_has_expired_does_not_wait_for_the_sweep
     assert await balances(ledger, customer) == (70, 0, 0)
     newest = (await ledger.ListTransfers(customer.transfers(page_size=1))).transfers[0]
     assert (newest.credit_account, newest.amount_minor, newest.transaction_id) == ("breakage", 30, request.hold_id)
+
+
+async def test_expiry_opens_a_closed_breakage_account_again(
+    sweeping: tuple[LedgerServiceStub, LedgerServiceStub], owner_connection: asyncpg.Connection
+) -> None:
+    """Closed to callers, as any system account may be; what expires has nowhere else to go."""
+    ledger, customer = sweeping[0], Customer(currency="HUF")
+    await ledger.PostTransactions(post(customer.transaction(("till", "breakage", 5), ("breakage", "till", 5))))
+    assert (await ledger.CloseAccount(customer.close("breakage"))).account.HasField("close_time")
+    (result,) = (await ledger.PostTransactions(post(customer.transaction(("till", "breakage", 5))))).results
+    assert result.refusal.reason == "ACCOUNT_CLOSED"
+    given = (await ledger.GrantCredits(customer.grant(100))).grant
+    await expire_grant(owner_connection, given.grant_id)
+
+    async def is_swept() -> bool:
+        return await balances(ledger, customer) == (0, 0, 0)
+
+    await until(is_swept)
+    account = (await ledger.GetAccount(customer.account("breakage"))).account
+    assert (account.posted_minor, account.HasField("close_time")) == (100, False)
 
 
 async def test_revoke_of_a_grant_that_expired_takes_it_back_from_breakage(

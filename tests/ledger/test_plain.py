@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from quittance.ledger.v1 import ledger_pb2
 from services.ledger.domain.commands import PostTransaction, TransferOrder
+from services.ledger.domain.results import AccountPlace
 from services.ledger.domain.transactions import fingerprint_of
-from services.ledger.servicer.plain import read_plain
+from services.ledger.servicer.plain import read_names, read_plain
 from services.runtime.ids import fingerprint
 from services.runtime.wire_ids import wire_id
+from tests.ledger.requests import in_days
 
 ID = "0190a5e4-0000-7000-8000-000000000001"
 ids = st.sampled_from([ID, ID, ID, ID.upper(), ID.replace("-", ""), ID[:-1], f"{ID}0", "", f"{{{ID[1:-1]}}}", ID[::-1]])
@@ -28,6 +30,7 @@ transfers = st.builds(
     amount_minor=st.sampled_from([1, 1, 1, 10**15, 0, -1, 10**15 + 1]),
     kind=st.sampled_from([0, 0, 0, 1, 2, 3, 9, -1]),
     target_index=st.sampled_from([0, 0, 0, 1, -1]),
+    expire_time=st.sampled_from([None, None, None, in_days(1)]),
 )
 transactions = st.builds(
     ledger_pb2.Transaction,
@@ -55,6 +58,22 @@ def test_plain_reading_takes_nothing_that_breaks_a_rule(transaction: ledger_pb2.
     assert (str(command.transaction_id), command.currency) == (transaction.transaction_id.lower(), transaction.currency)
     asked = [(each.debit_account, each.credit_account, each.amount_minor) for each in transaction.transfers]
     assert [tuple(each[:3]) for each in command.transfers] == asked
+    assert not any(each.HasField("expire_time") for each in transaction.transfers)
+
+
+names = st.builds(
+    ledger_pb2.AccountName,
+    owner_id=ids,
+    currency=st.sampled_from(["OMR", "OMR", "usd", "", "OMRX", "OMR\n"]),
+    account=st.sampled_from(["a", "A b\nc", "grant:1", "ß" * 200, "", "a" * 201]),
+)
+
+
+@given(names)
+def test_reading_names_takes_those_that_keep_the_rules_and_no_others(name: ledger_pb2.AccountName) -> None:
+    places = read_names([name], place_of)
+    is_right = not protovalidate.collect_violations(name) and wire_id(name.owner_id) is not None
+    assert places == ([AccountPlace(3, name.account, name.currency)] if is_right else None)
 
 
 def test_plain_reading_takes_what_is_plain() -> None:

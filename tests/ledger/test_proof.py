@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from quittance.ledger.v1 import ledger_pb2, proof_pb2
+from services.ledger.domain.books import book_of
 from services.ledger.domain.seals import FIRST_PREVIOUS, SealHash, StoredTransfer, canonical_bytes
 from services.ledger.main import LedgerSettings
 from services.ledger.proofs import Proofs
@@ -104,14 +105,30 @@ def test_canonical_bytes_of_a_transfer_never_change() -> None:
         "test.walk é",
         datetime(2026, 11, 21, 13, 45, 59, 123456, tzinfo=UTC),
     )
+    of_command = transfer._replace(
+        expires_at=datetime(2026, 12, 21, tzinfo=UTC),
+        command_kind="transaction",
+        owner_id=UUID("0190a5e4-0000-7000-8000-000000000002"),
+        currency="OMR",
+        fingerprint=bytes(range(16)),
+        metadata={"order_id": "é", "a": "1"},
+    )
     assert canonical_bytes(transfer).hex() == (
         "000300000000000000110190a5e400007000800000000000000100000000000000050000000000000006000000000000"
         "00faffffffffffffff06000000000000000000000000000000fa0000000000000000000660c994a9f600000000000000"
-        "000c000763617074757265000c746573742e77616c6b20c3a9"
+        "000c0000000000000000000763617074757265000c746573742e77616c6b20c3a900"
+    )
+    assert canonical_bytes(of_command).hex() == (
+        "000300000000000000110190a5e400007000800000000000000100000000000000050000000000000006000000000000"
+        "00faffffffffffffff06000000000000000000000000000000fa0000000000000000000660c994a9f600000000000000"
+        "000c0006631989f30000000763617074757265000c746573742e77616c6b20c3a9010190a5e400007000800000000000"
+        "00020000000b7472616e73616374696f6e000000034f4d5200000010000102030405060708090a0b0c0d0e0f0000001d"
+        "7b2261223a2231222c226f726465725f6964223a225c7530306539227d"
     )
     sealing = SealHash(3, 17, 17, FIRST_PREVIOUS)
     sealing.add(transfer)
-    assert sealing.digest().hex() == "e14cb334acad109e18c2e57cb5eb2f06fe79f5fe2e27cf168f9e90d10a35d165"
+    sealing.add(of_command)
+    assert sealing.digest().hex() == "2a10e191754743faa76248b9b60a95a40df635d167b7f7e7132f1f39a176f2cf"
 
 
 CHANGES = ("UPDATE seals SET to_seq = to_seq + 1", "DELETE FROM seals", "TRUNCATE seals")
@@ -223,6 +240,20 @@ async def test_findings_from_a_foreign_page_token_are_refused(server: Served, to
     assert refusal.reason == "INVALID_PAGE_TOKEN"
 
 
+async def test_findings_from_the_token_of_another_list_are_refused(
+    server: Served, administrator: asyncpg.Connection
+) -> None:
+    """Of the same length, from a statement; and of the list of what is open."""
+    customer = await tamper_with_revenue(server, administrator)
+    await verify(server.proof)
+    statement = (await server.ledger.GetStatement(customer.statement(page_size=1))).next_page_token
+    response = await server.proof.ListFindings(proof_pb2.ListFindingsRequest(only_open=True, page_size=1))
+    for token in (statement, response.next_page_token):
+        assert token
+        refusal = await refused(server.proof.ListFindings(proof_pb2.ListFindingsRequest(page_token=token)))
+        assert refusal.reason == "INVALID_PAGE_TOKEN"
+
+
 async def test_findings_that_are_open_are_those_of_the_newest_verification(
     server: Served, administrator: asyncpg.Connection
 ) -> None:
@@ -282,6 +313,20 @@ async def test_trial_balance_of_one_account_leaves_the_others_out(server: Served
     request = proof_pb2.TrialBalanceRequest(currency="OMR", account="revenue")
     rows = [row async for response in server.proof.TrialBalance(request) for row in response.rows]
     assert [(row.account, row.posted_minor) for row in rows] == [("revenue", 1045 + 250 - 80 + 120 + 340 - 115)]
+
+
+async def test_trial_balance_beyond_the_range_of_sums_is_refused_by_name(server: Served) -> None:
+    """Each book's sum is in range and right, those of all books together are not."""
+    owners = sorted((book_of(UUID(int=number), 2), number) for number in range(30))
+    for _, number in [*owners[:4], *owners[-4:]]:
+        customer = Customer()
+        customer.owner_id = str(UUID(int=number))
+        vast = customer.transaction(*[("clearing:vast", "till", 10**15)] * 1500)
+        response = await server.ledger.PostTransactions(ledger_pb2.PostTransactionsRequest(transactions=[vast]))
+        assert not response.results[0].HasField("refusal")
+    refusal = await refused(server.proof.TrialBalance(proof_pb2.TrialBalanceRequest()).read())
+    assert (refusal.reason, refusal.metadata) == ("AMOUNT_OUT_OF_RANGE", {"account": "clearing:vast"})
+    assert (await verify(server.proof)).findings == []
 
 
 async def test_batch_of_grants_gives_each_its_own_outcome(server: Served, administrator: asyncpg.Connection) -> None:

@@ -113,3 +113,20 @@ async def test_list_with_the_token_of_other_conditions_is_refused(ledger: Ledger
     request.page_token = (await ledger.ListTransactions(request)).next_page_token
     request.account = "b"
     assert (await refused(ledger.ListTransactions(request))).reason == "INVALID_PAGE_TOKEN"
+
+
+async def test_text_that_no_database_takes_is_refused_by_name(ledger: LedgerServiceStub) -> None:
+    """The one character that a text may have in a message and not in a table."""
+    customer, bad = Customer(), "a\0b"
+    where = {"owner_id": customer.owner_id, "currency": customer.currency}
+    name = ledger_pb2.AccountName(account=bad, **where)
+    calls = [
+        ledger.GetAccount(customer.account(bad)),
+        ledger.GetBalances(ledger_pb2.GetBalancesRequest(accounts=[name])),
+        ledger.ListTransfers(customer.transfers(account=bad)),
+        ledger.ListTransactions(ledger_pb2.ListTransactionsRequest(account=bad, **where)),
+        ledger.ListTransactions(ledger_pb2.ListTransactionsRequest(reason=bad, **where)),
+        ledger.ListTransactions(ledger_pb2.ListTransactionsRequest(metadata_key=bad, **where)),
+        ledger.ListTransactions(ledger_pb2.ListTransactionsRequest(metadata_key="a", metadata_value=bad, **where)),
+    ]
+    assert [(await refused(call)).reason for call in calls] == ["INVALID_REQUEST"] * len(calls)

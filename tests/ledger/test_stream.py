@@ -1,4 +1,4 @@
-"""StreamTransactions: one answer per message, in order, whatever becomes of a single one."""
+"""StreamTransactions: every message is answered, in order, whatever becomes of a single one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,10 +25,22 @@ async def test_stream_answers_every_message_in_order(ledger: LedgerServiceStub) 
         streamed(*(customer.transaction(("till", account, 1)) for _ in range(1 + number % 3))) for number in range(200)
     ]
     answers = [answer async for answer in ledger.StreamTransactions(iter(messages))]
-    asked = [[each.transaction_id for each in message.transactions] for message in messages]
-    assert [[result.transaction_id for result in answer.results] for answer in answers] == asked
+    asked = [each.transaction_id for message in messages for each in message.transactions]
+    assert [result.transaction_id for answer in answers for result in answer.results] == asked
+    assert sum(answer.message_count for answer in answers) == len(messages)
+    assert len(answers) < len(messages)
     sums = [result.transfers[0].credit_posted_minor for answer in answers for result in answer.results]
     assert sums == list(range(1, len(sums) + 1))
+
+
+async def test_stream_large_messages_have_responses_of_their_own(ledger: LedgerServiceStub) -> None:
+    """What is committed together is not answered together when clients would refuse so large a response."""
+    customer = Customer()
+    moves = [("till", f"large:{number % 7}", 1) for number in range(1500)]
+    messages = [streamed(customer.transaction(*moves)) for _ in range(4)]
+    answers = [answer async for answer in ledger.StreamTransactions(iter(messages))]
+    assert [answer.message_count for answer in answers] == [1, 1, 1, 1]
+    assert [len(answer.results[0].transfers) for answer in answers] == [1500] * 4
 
 
 async def test_stream_goes_on_after_messages_that_are_refused(ledger_settings: LedgerSettings) -> None:
@@ -46,11 +58,12 @@ async def test_stream_goes_on_after_messages_that_are_refused(ledger_settings: L
     async with serving(ledger_settings) as server, grpc.aio.insecure_channel(server.address) as channel:
         call = channel.stream_stream(METHOD, None, ledger_pb2.StreamTransactionsResponse.FromString)
         answers = [answer async for answer in call(iter(messages))]
-    assert [answer.error.reason for answer in answers] == [
-        *("MALFORMED_MESSAGE", "", "INVALID_REQUEST", "", "", "", "INVALID_REQUEST")
-    ]
-    assert answers[4].results[0].refusal.reason == "SAME_ACCOUNT"
-    assert [len(answers[number].results[0].transfers) for number in (1, 3, 5)] == [1, 1, 1]
+    reasons = [answer.error.reason for answer in answers for _ in range(answer.message_count)]
+    assert reasons == ["MALFORMED_MESSAGE", "", "INVALID_REQUEST", "", "", "", "INVALID_REQUEST"]
+    results = [result for answer in answers for result in answer.results]
+    assert [result.refusal.reason for result in results] == ["", "", "SAME_ACCOUNT", ""]
+    assert [len(result.transfers) for result in results] == [1, 1, 0, 1]
+    assert all(answer.message_count == 1 for answer in answers if answer.error.reason)
 
 
 async def test_stream_that_is_cancelled_ends_and_leaves_the_server_whole(ledger: LedgerServiceStub) -> None:

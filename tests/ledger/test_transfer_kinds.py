@@ -5,7 +5,7 @@ import pytest
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.runtime.ids import new_id
-from tests.ledger.requests import Customer, post, refused
+from tests.ledger.requests import Customer, in_days, post, refused
 
 HOLD = ledger_pb2.TRANSFER_KIND_HOLD
 CAPTURE = ledger_pb2.TRANSFER_KIND_CAPTURE
@@ -146,6 +146,8 @@ async def test_end_of_what_is_not_there_is_refused(ledger: LedgerServiceStub) ->
         {"kind": RELEASE, "amount_minor": 1, "target_transaction_id": str(new_id())},
         {"kind": REVERSAL, "debit_account": "a", "amount_minor": 1, "target_transaction_id": str(new_id())},
         {"kind": 9, "debit_account": "a", "credit_account": "b", "amount_minor": 1},
+        {"debit_account": "a", "credit_account": "b", "amount_minor": 1, "expire_time": in_days(1)},
+        {"kind": CAPTURE, "amount_minor": 1, "target_transaction_id": str(new_id()), "expire_time": in_days(1)},
     ],
 )
 async def test_transfer_of_a_mixed_up_shape_is_refused(ledger: LedgerServiceStub, fields: dict[str, object]) -> None:
@@ -162,3 +164,17 @@ async def test_post_of_more_than_8000_transfers_is_refused(ledger: LedgerService
     assert results[1].transfers[-1].credit_posted_minor == 8000
     transactions.append(customer.transaction(("a", account, 1)))
     assert (await refused(ledger.PostTransactions(post(*transactions)))).reason == "INVALID_REQUEST"
+
+
+async def test_holds_beyond_the_range_of_sums_are_refused_by_name(ledger: LedgerServiceStub) -> None:
+    """L-4: what is set aside has a range as well; nothing of the transaction that would leave it is there."""
+    customer = Customer()
+    holds = [customer.transaction(*[(f"purse:{customer.owner_id}", "till", 10**15)] * 8000) for _ in range(2)]
+    for transaction in holds:
+        for transfer in transaction.transfers:
+            transfer.kind = HOLD
+    assert (await made(ledger, holds[0])).transfers[-1].debit_held_minor == 8 * 10**18
+    refusal = (await made(ledger, holds[1])).refusal
+    assert (refusal.reason, refusal.metadata) == ("AMOUNT_OUT_OF_RANGE", {"account": f"purse:{customer.owner_id}"})
+    account = await ledger.GetAccount(customer.account(f"purse:{customer.owner_id}"))
+    assert account.account.held_minor == 8 * 10**18

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.runtime.database import Connection, Pool
 from services.runtime.errors import DatabaseUnavailable, DeadlinePassed, InternalError, ServiceError
@@ -43,6 +45,12 @@ async def blocked_shelf(pool: Pool) -> AsyncIterator[None]:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select from shelf for update")
         yield
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.001)
 
 
 async def until_a_group_is_in_flight(shelf: Shelf) -> None:
@@ -304,6 +312,148 @@ async def test_submit_two_lanes_work_at_once(pool: Pool) -> None:
 
     async with GroupCommit(pool, Shelf(before_load=meet), group_max=1, inflight_max=2) as group:
         assert sorted(await outcomes_of(group, boxes(2))) == [1, 2]
+
+
+class Lanes:
+    """Groups that last until they are let go; a command's weight is its lane."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[PutBox]] = []
+        self.may_end = asyncio.Event()
+
+    async def commit_group(self, connection: Connection, commands: Sequence[PutBox]) -> list[int]:
+        self.groups.append(list(commands))
+        await self.may_end.wait()
+        return [command.weight for command in commands]
+
+    def error_for_constraint(self, constraint: str, command: PutBox) -> None:
+        return None
+
+    def lanes(self) -> list[set[int]]:
+        return [{command.weight for command in group} for group in self.groups]
+
+
+def weighed(*weights: int) -> list[PutBox]:
+    return [PutBox(new_id(), weight=weight) for weight in weights]
+
+
+def weight_of(command: PutBox) -> int:
+    return command.weight
+
+
+async def test_submit_many_goes_different_lanes_at_once_and_is_answered_when_all_are_done(pool: Pool) -> None:
+    unit, commands = Lanes(), weighed(1, 2, 3, 1, 2, 3, 4)
+    async with GroupCommit(pool, unit, inflight_max=3, lane_of=weight_of) as group:
+        answer = group.begin_many(commands)
+        await until(lambda: len(unit.groups) == 3)
+        assert sorted(sorted(lane) for lane in unit.lanes()) == [[1, 4], [2], [3]]
+        assert not answer.done()
+        unit.may_end.set()
+        assert await answer == [1, 2, 3, 1, 2, 3, 4]
+
+
+async def test_submit_to_a_busy_lane_waits_in_order_while_the_others_go_on(pool: Pool) -> None:
+    unit = Lanes()
+    async with GroupCommit(pool, unit, inflight_max=2, lane_of=weight_of) as group:
+        first = weighed(1)
+        tasks = [asyncio.create_task(group.submit(command)) for command in first]
+        await until(lambda: len(unit.groups) == 1)
+        later = weighed(1, 2, 1)
+        tasks += [asyncio.create_task(group.submit(command)) for command in later]
+        await until(lambda: len(unit.groups) == 2)
+        assert unit.lanes() == [{1}, {2}]
+        unit.may_end.set()
+        assert await asyncio.gather(*tasks) == [1, 1, 2, 1]
+    assert unit.groups[2] == [later[0], later[2]]
+
+
+async def test_submit_few_commands_share_a_transaction_whatever_their_lanes(pool: Pool) -> None:
+    unit = Lanes()
+    async with GroupCommit(pool, unit, inflight_max=4, lane_of=weight_of, lane_min=3) as group:
+        answers = [group.begin_many([command]) for command in weighed(0, 1, 2, 3)]
+        await until(lambda: len(unit.groups) == 1)
+        # While that one runs: too few wait in lane 0, enough in lane 5 % 4, which is busy.
+        answers += [group.begin_many([command]) for command in weighed(0, 5, 5, 5)]
+        await asyncio.sleep(0.01)
+        assert unit.lanes() == [{0, 1, 2, 3}]
+        unit.may_end.set()
+        await asyncio.gather(*answers)
+    assert sorted(sorted(lane) for lane in unit.lanes()[1:]) == [[0], [5]]
+
+
+async def test_submit_a_lane_with_enough_does_not_wait_for_the_shared_transaction(pool: Pool) -> None:
+    unit = Lanes()
+    async with GroupCommit(pool, unit, inflight_max=2, lane_of=weight_of, lane_min=3) as group:
+        answers = [group.begin_many(weighed(0))]
+        await until(lambda: len(unit.groups) == 1)
+        answers.append(group.begin_many(weighed(1, 1)))
+        await asyncio.sleep(0.01)
+        assert unit.lanes() == [{0}]
+        answers.append(group.begin_many(weighed(1)))
+        await until(lambda: len(unit.groups) == 2)
+        assert unit.lanes() == [{0}, {1}]
+        unit.may_end.set()
+        await asyncio.gather(*answers)
+
+
+async def test_submit_many_failure_in_one_lane_leaves_the_others_alone(pool: Pool) -> None:
+    commands = [*boxes(6), PutBox(new_id(), label="rude"), PutBox(new_id(), label="unwanted"), *boxes(6)]
+    async with GroupCommit(pool, Shelf(), inflight_max=4, lane_of=lambda box: box.box_id.int) as group:
+        outcomes = await group.submit_many(commands)
+    assert isinstance(outcomes[6], LabelRude)
+    assert isinstance(outcomes[7], ShelfRefused)
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, int)]
+    assert sorted(accepted) == list(range(1, 13))
+    assert len(await stored(pool)) == 12
+
+
+async def test_submit_many_past_its_deadline_runs_only_undos_of_every_lane(pool: Pool) -> None:
+    unit = Lanes()
+    async with GroupCommit(pool, unit, inflight_max=2, lane_of=weight_of) as group:
+        blockers = [group.begin_many(weighed(number)) for number in (0, 1)]
+        await until(lambda: len(unit.groups) == 2)
+        late = [*weighed(0, 1), PutBox(new_id(), weight=1, must_run=True)]
+        answer = group.begin_many(late, deadline=asyncio.get_running_loop().time() + 0.01)
+        await asyncio.sleep(0.02)
+        unit.may_end.set()
+        outcomes = await answer
+        await asyncio.gather(*blockers)
+    assert [type(outcome) for outcome in outcomes] == [DeadlinePassed, DeadlinePassed, int]
+    assert unit.groups[2:] == [[late[2]]]
+
+
+async def test_close_waits_for_what_every_lane_has_taken(pool: Pool) -> None:
+    unit = Lanes()
+    group = GroupCommit(pool, unit, inflight_max=3, lane_of=weight_of, lane_min=2)
+    answers = [group.begin_many(weighed(*weights)) for weights in ((0,), (1, 1), (2,), (0, 1, 2))]
+    closing = asyncio.create_task(group.close())
+    await until(lambda: bool(unit.groups))
+    assert not closing.done()
+    unit.may_end.set()
+    async with asyncio.timeout(10):
+        await closing
+    assert [answer.result() for answer in answers] == [[0], [1, 1], [2], [0, 1, 2]]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    requests=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=12),
+    lanes=st.integers(1, 5),
+    lane_min=st.integers(1, 6),
+    group_max=st.integers(1, 8),
+)
+async def test_submit_any_requests_each_key_is_committed_once_and_in_order(
+    pool: Pool, requests: list[list[int]], lanes: int, lane_min: int, group_max: int
+) -> None:
+    unit, asked = Lanes(), [weighed(*weights) for weights in requests]
+    unit.may_end.set()
+    options = {"inflight_max": lanes, "lane_min": lane_min, "group_max": group_max}
+    async with GroupCommit(pool, unit, lane_of=weight_of, **options) as group:
+        answers = await asyncio.gather(*(group.begin_many(commands) for commands in asked))
+    assert answers == requests
+    for key in range(6):
+        came = [command for commands in asked for command in commands if command.weight == key]
+        assert [command for done in unit.groups for command in done if command.weight == key] == came
 
 
 async def test_close_answers_everybody_and_takes_no_more(pool: Pool) -> None:

@@ -30,13 +30,17 @@ class Target(NamedTuple):
 
 
 class TransferOrder(NamedTuple):
-    """One movement asked for, in minor units. What ends or takes back another has a target and empty codes."""
+    """One movement asked for, in minor units. What ends or takes back another has a target and empty codes.
+
+    expires_at: of a hold, None is never.
+    """
 
     debit_code: str
     credit_code: str
     amount_minor: int
     kind: TransferKind = TransferKind.POSTED
     target: Target | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,19 @@ class ExpireGrant(Command[Expired]):
         return derived_id(self.grant_id, "expiry")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireTransfer(Command[Expired]):
+    """The ledger's own: frees a transaction's hold whose time has come. Done once, like a wallet's hold."""
+
+    target: Target
+    reason: str = "hold.expired"
+
+    @property
+    def expiry_id(self) -> UUID:
+        """The id under which it is known: a hold expires once."""
+        return derived_id(self.target.transaction_id, f"expiry of transfer {self.target.position}")
+
+
 AnyCommand = (
     PostTransaction
     | GrantCredits
@@ -213,5 +230,6 @@ AnyCommand = (
     | RefundCredits
     | ExpireHold
     | ExpireGrant
+    | ExpireTransfer
 )
 AnyResult = PostedTransaction | AccountPlace | GrantView | RevokedGrant | HoldView | ReleasedHold | Refund | Expired

@@ -11,6 +11,7 @@ from services.ledger.domain.commands import (
     CloseAccount,
     ExpireGrant,
     ExpireHold,
+    ExpireTransfer,
     GrantCredits,
     HoldCredits,
     OpenAccount,
@@ -26,6 +27,7 @@ from services.ledger.domain.hold_ends import capture_hold, expire_hold, release_
 from services.ledger.domain.holds import hold_credits
 from services.ledger.domain.refunds import refund_credits
 from services.ledger.domain.state import State
+from services.ledger.domain.targets import expire_transfer
 from services.ledger.domain.transactions import post_transaction
 from services.runtime.errors import ServiceError
 
@@ -41,6 +43,7 @@ _DECIDERS: dict[type, Callable[[Any, State, Entry], AnyResult]] = {
     RefundCredits: refund_credits,
     ExpireHold: expire_hold,
     ExpireGrant: expire_grant,
+    ExpireTransfer: expire_transfer,
 }
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.ledger.domain.kinds import TransferKind
-from services.ledger.domain.records import GRANT_CODE_PREFIX, Account, Book, Movement
+from services.ledger.domain.records import GRANT_CODE_PREFIX, Account, Book, Movement, TransferExpiry
 from services.ledger.domain.results import Transfer
 from services.ledger.domain.state import State
 from services.ledger.errors import AccountClosed, AccountReserved, AmountOutOfRange, InsufficientFunds
@@ -26,7 +26,7 @@ class Entry:
     """Collects the transfers of one command. `undo` takes everything back, `accept` makes it part of the group."""
 
     __slots__ = (
-        *("_closings", "_lefts", "_moved", "_next_account_id", "_opened", "_reason", "_state"),
+        *("_closings", "_ended", "_expiries", "_lefts", "_moved", "_next_account_id", "_opened", "_reason", "_state"),
         *("book", "transfers"),
     )
 
@@ -42,6 +42,8 @@ class Entry:
         # What was before, of accounts closed or opened again and of movements ended or taken back.
         self._closings: list[tuple[Account, datetime | None]] = []
         self._lefts: list[tuple[Movement, int]] = []
+        self._expiries: list[TransferExpiry] = []
+        self._ended: list[Movement] = []
 
     def system_account(self, code: str, currency: str, *, may_be_closed: bool = False) -> Account:
         """The system account of this code, opened at its first use; by a transfer again, where it may be closed.
@@ -86,7 +88,7 @@ class Entry:
             raise InsufficientFunds(
                 account=debit.code, available_minor=debit.available_minor - floor, amount_minor=amount_minor
             )
-        if debit_posted < INT64_MIN:
+        if debit_posted < INT64_MIN or debit_held > INT64_MAX:
             raise AmountOutOfRange(account=debit.code)
         if credit_posted > INT64_MAX:
             raise AmountOutOfRange(account=credit.code)
@@ -122,6 +124,16 @@ class Entry:
         self._lefts.append((movement, movement.left_minor))
         movement.left_minor -= amount_minor
 
+    def use_up(self, hold: Movement) -> None:
+        """Ends an earlier hold."""
+        self.use(hold, hold.left_minor)
+        self._ended.append(hold)
+
+    def expire_later(self, expires_at: datetime) -> None:
+        """Sets a time for the end of the transfer just made, a hold."""
+        hold = self.transfers[-1]
+        self._expiries.append(TransferExpiry(hold.book_id, hold.seq, hold.transaction_id, expires_at, is_new=True))
+
     def set_closed(self, account: Account, closed_at: datetime | None) -> None:
         """Closes an account or opens it again."""
         self._closings.append((account, account.closed_at))
@@ -134,8 +146,13 @@ class Entry:
             self._state.accounts[account.book_id, account.code, account.currency] = account
             changes.accounts_opened.append(account)
         changes.accounts_moved.update(dict.fromkeys(self._moved))
-        changes.closings_changed.update((account, None) for account, _ in self._closings)
+        for account, _ in self._closings:
+            changes.closings_changed[account] = None
         changes.transfers += self.transfers
+        for expiry in self._expiries:
+            self._state.make_expiry(expiry)
+        for hold in self._ended:
+            self._state.end_expiry((hold.transfer.book_id, hold.transfer.seq))
 
     def undo(self) -> None:
         """Puts sums and counters back to what they were before this command."""

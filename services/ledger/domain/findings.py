@@ -135,8 +135,11 @@ _MOMENT_LENGTH = 8
 START = (datetime(9999, 1, 1, tzinfo=UTC), b"")
 
 
-def page_start(token: str) -> tuple[datetime, bytes]:
-    """The first-seen time and digest below which the page with this token begins. Raises INVALID_PAGE_TOKEN."""
+def page_start(token: str, *fields: object) -> tuple[datetime, bytes]:
+    """The first-seen time and digest below which the page of a list with these fields begins.
+
+    Raises INVALID_PAGE_TOKEN.
+    """
     if not token:
         return START
     try:
@@ -144,17 +147,18 @@ def page_start(token: str) -> tuple[datetime, bytes]:
         moment = _EPOCH + timedelta(microseconds=int.from_bytes(content[:_MOMENT_LENGTH]))
     except (binascii.Error, ValueError, OverflowError):
         raise InvalidPageToken(page_token=token) from None
-    if len(content) != _MOMENT_LENGTH + FINGERPRINT_LENGTH:
+    digest = content[_MOMENT_LENGTH : _MOMENT_LENGTH + FINGERPRINT_LENGTH]
+    if _token(moment, digest, fields) != token:
         raise InvalidPageToken(page_token=token)
-    return moment, content[_MOMENT_LENGTH:]
+    return moment, digest
 
 
-def page_of(found: Sequence[StoredFinding], size: int) -> tuple[Sequence[StoredFinding], str]:
+def page_of(found: Sequence[StoredFinding], size: int, *fields: object) -> tuple[Sequence[StoredFinding], str]:
     """The page and the next one's token, from up to one finding more than the page has."""
     page = found[:size]
-    return page, _token(page[-1]) if len(found) > size else ""
+    return page, _token(page[-1].first_seen_at, page[-1].digest, fields) if len(found) > size else ""
 
 
-def _token(last: StoredFinding) -> str:
-    moment = (last.first_seen_at - _EPOCH) // _MICROSECOND
-    return base64.urlsafe_b64encode(moment.to_bytes(_MOMENT_LENGTH) + last.digest).decode()
+def _token(first_seen_at: datetime, digest: bytes, fields: Sequence[object]) -> str:
+    moment = ((first_seen_at - _EPOCH) // _MICROSECOND).to_bytes(_MOMENT_LENGTH)
+    return base64.urlsafe_b64encode(moment + digest + fingerprint("findings", *fields)).decode()

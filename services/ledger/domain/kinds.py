@@ -44,7 +44,7 @@ class CommandKind(enum.StrEnum):
     GRANT = "grant"
     HOLD = "hold"
     REFUND = "refund"
-    EXPIRY = "expiry"  # of a grant
+    EXPIRY = "expiry"  # of a grant, or of a transaction's hold
 
 
 class CommandState(enum.StrEnum):

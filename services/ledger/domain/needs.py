@@ -10,6 +10,7 @@ from services.ledger.domain.commands import (
     CloseAccount,
     ExpireGrant,
     ExpireHold,
+    ExpireTransfer,
     GrantCredits,
     HoldCredits,
     OpenAccount,
@@ -57,16 +58,16 @@ def _add(needs: Needs, command: AnyCommand) -> None:
             _add_hold(needs, command)
         case RefundCredits():
             needs.ids.update(((book_id, command.refund_id), (book_id, command.hold_id)))
-        case CaptureHold() | ReleaseHold() | ExpireHold():
-            _add_end(needs, command, command.hold_id)
-        case RevokeGrant() | ExpireGrant():
-            _add_end(needs, command, command.grant_id)
+        case CaptureHold() | ReleaseHold() | ExpireHold() | RevokeGrant() | ExpireGrant():
+            _add_end(needs, command)
+        case ExpireTransfer():
+            needs.targets.add((book_id, *command.target))
 
 
 def _add_transaction(needs: Needs, command: PostTransaction) -> None:
     book_id, currency = command.book_id, command.currency
     needs.ids.add((book_id, command.transaction_id))
-    for debit_code, credit_code, _, _, target in command.transfers:
+    for debit_code, credit_code, _, _, target, _ in command.transfers:
         if target is None:
             needs.codes.add((book_id, debit_code, currency))
             needs.codes.add((book_id, credit_code, currency))
@@ -74,8 +75,9 @@ def _add_transaction(needs: Needs, command: PostTransaction) -> None:
             needs.targets.add((book_id, *target))
 
 
-def _add_end(needs: Needs, command: AnyCommand, ended_id: UUID) -> None:
+def _add_end(needs: Needs, command: CaptureHold | ReleaseHold | ExpireHold | RevokeGrant | ExpireGrant) -> None:
     """What ends a hold or grant may send credits to breakage, or take them back from there."""
+    ended_id = command.grant_id if isinstance(command, RevokeGrant | ExpireGrant) else command.hold_id
     needs.ids.add((command.book_id, ended_id))
     needs.codes.add((command.book_id, BREAKAGE_CODE, command.currency))
 

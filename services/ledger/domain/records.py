@@ -63,6 +63,19 @@ class Movement:
 
 
 @dataclass(slots=True, eq=False)
+class TransferExpiry:
+    """When a transaction's hold expires; one that never does has none. `seq` is the transfer's."""
+
+    book_id: int
+    seq: int
+    transaction_id: UUID
+    expires_at: datetime
+    # When the hold was captured, released or has expired.
+    ended_at: datetime | None = None
+    is_new: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Grant:
     """Credits given once; what is left of them stands in their account."""
 

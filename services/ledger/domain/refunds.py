@@ -46,8 +46,7 @@ def refund_credits(command: RefundCredits, state: State, entry: Entry) -> Refund
             pass_on(part.grant, amount_minor, hold.hold_id, entry)
     siblings = [_sibling(command, hold, share, entry) for share in shares if _needs_sibling(share[0].grant, entry)]
     for part, amount_minor in shares:
-        part.refunded_minor += amount_minor
-        state.note_balance(part.grant)
+        _note_refunded(part, amount_minor, state)
     for grant, seq in siblings:
         state.make_grant(grant)
         state.make_command(grant_record(grant, command.fingerprint, seq))
@@ -88,6 +87,13 @@ def _shares(hold: Hold, amount_minor: int) -> list[Share]:
             shares.append((part, share_minor))
             amount_minor -= share_minor
     return shares
+
+
+def _note_refunded(part: HoldPart, amount_minor: int, state: State) -> None:
+    part.refunded_minor += amount_minor
+    state.note_balance(part.grant)
+    if part.grant.state is GrantState.REVOKED:
+        state.note_passage(part.grant)
 
 
 def _needs_sibling(grant: Grant, entry: Entry) -> bool:

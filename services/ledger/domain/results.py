@@ -30,12 +30,13 @@ class Transfer(NamedTuple):
 
 
 class ListedTransfer(NamedTuple):
-    """A transfer with what its account ids stand for."""
+    """A transfer with what its account ids stand for; of a transaction's hold also when it expires, None is never."""
 
     transfer: Transfer
     debit_code: str
     credit_code: str
     currency: str
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.ledger.domain.kinds import CommandState, HoldState
-from services.ledger.domain.records import Account, Book, CommandRecord, Grant, Hold, Key, Movement
+from services.ledger.domain.records import Account, Book, CommandRecord, Grant, Hold, Key, Movement, TransferExpiry
 from services.ledger.domain.results import Refund, Transfer
 
 # An account's place: book, code, currency.
@@ -32,6 +32,9 @@ class Changes:
     # Ended or refunded, and there before: their parts. Keyed by identity, in order.
     holds_spent: dict[Hold, None] = field(default_factory=dict)
     refunds_made: list[Refund] = field(default_factory=list)
+    # Of transactions' holds.
+    expiries_made: list[TransferExpiry] = field(default_factory=list)
+    expiries_ended: list[TransferExpiry] = field(default_factory=list)
     commands_made: list[CommandRecord] = field(default_factory=list)
     commands_ended: dict[Key, CommandState] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
@@ -50,6 +53,8 @@ class State:
     wallets: dict[WalletKey, list[Grant]] = field(default_factory=dict)
     # Targets of captures, releases and reversals.
     movements: dict[MovementKey, Movement] = field(default_factory=dict)
+    # When transactions' holds expire: those among the targets, and those made by this group.
+    expiries: dict[MovementKey, TransferExpiry] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
 
     def know_grant(self, grant: Grant) -> None:
@@ -84,10 +89,29 @@ class State:
         if not hold.is_new:
             self.changes.holds_spent[hold] = None
 
+    def make_expiry(self, expiry: TransferExpiry) -> None:
+        """Adds the expiry of a hold that did not exist before."""
+        self.expiries[expiry.book_id, expiry.seq] = expiry
+        self.changes.expiries_made.append(expiry)
+
+    def end_expiry(self, key: MovementKey) -> None:
+        """Notes that a hold has ended, so that nobody looks for it when its time comes."""
+        expiry = self.expiries.get(key)
+        if expiry is not None:
+            expiry.ended_at = self.books[key[0]].now
+            if not expiry.is_new:
+                self.changes.expiries_ended.append(expiry)
+
     def note_balance(self, grant: Grant) -> None:
         """Keeps up since when a grant has been empty, after its balance changed."""
         if (grant.account.posted_minor == 0) == (grant.empty_since is None):
             grant.empty_since = self.books[grant.book_id].now if grant.empty_since is None else None
+            self.change_grant(grant)
+
+    def note_passage(self, grant: Grant) -> None:
+        """Notes that something came into an empty grant and left it again: it is empty since now."""
+        if grant.account.posted_minor == 0:
+            grant.empty_since = self.books[grant.book_id].now
             self.change_grant(grant)
 
     def change_grant(self, grant: Grant) -> None:

@@ -1,13 +1,13 @@
-"""Transfers that end or take back an earlier one: captures, releases and reversals between system accounts."""
+"""Transfers that end or take back an earlier one: captures, releases, expiries, reversals between system accounts."""
 
 from collections.abc import Callable
 from uuid import UUID
 
-from services.ledger.domain.commands import PostTransaction, Target, TransferOrder
+from services.ledger.domain.commands import ExpireTransfer, PostTransaction, Target, TransferOrder
 from services.ledger.domain.entry import Entry
-from services.ledger.domain.kinds import CommandKind, TransferKind
+from services.ledger.domain.kinds import CommandKind, CommandState, TransferKind
 from services.ledger.domain.records import Account, CommandRecord, Movement
-from services.ledger.domain.results import Transfer
+from services.ledger.domain.results import Expired, Transfer
 from services.ledger.domain.state import State
 from services.ledger.errors import (
     AmountExceedsTransfer,
@@ -15,6 +15,7 @@ from services.ledger.errors import (
     TransferKindUnsuitable,
     TransferNotFound,
 )
+from services.runtime.ids import fingerprint
 
 # What a reversal can take back. A reversal is final.
 _REVERSIBLE = (TransferKind.POSTED, TransferKind.CAPTURE)
@@ -32,6 +33,18 @@ def transfer_to_target(command: PostTransaction, order: TransferOrder, state: St
     _ORDERS[order.kind](command.transaction_id, order, order.target, movement, entry)
 
 
+def expire_transfer(command: ExpireTransfer, state: State, entry: Entry) -> Expired:
+    """Frees a transaction's hold whose time has come and that has not ended. Raises TRANSFER_NOT_FOUND."""
+    hold = _movement(command, command.target, state)
+    expiry = state.expiries.get((command.book_id, hold.transfer.seq))
+    if expiry is None or hold.left_minor == 0 or expiry.expires_at > entry.book.now:
+        return Expired(None)
+    held_minor = hold.left_minor
+    _free(command.expiry_id, hold, entry)
+    state.make_command(_expiry_record(command, entry))
+    return Expired(held_minor)
+
+
 def left_of(transfer: Transfer, taken_minor: int, is_ended: bool) -> int:
     """What of a transfer can still be captured, released or reversed, in minor units."""
     if transfer.kind is TransferKind.HOLD:
@@ -43,7 +56,7 @@ def _capture(transaction_id: UUID, order: TransferOrder, target: Target, hold: M
     _require_open_hold(hold, target)
     held_minor = hold.left_minor
     _require_left(hold, target, order.amount_minor)
-    entry.use(hold, held_minor)
+    entry.use_up(hold)
     accounts, seq = (hold.debit, hold.credit), hold.transfer.seq
     entry.transfer(TransferKind.CAPTURE, transaction_id, *accounts, order.amount_minor, seq)
     if held_minor > order.amount_minor:
@@ -52,8 +65,12 @@ def _capture(transaction_id: UUID, order: TransferOrder, target: Target, hold: M
 
 def _release(transaction_id: UUID, _order: TransferOrder, target: Target, hold: Movement, entry: Entry) -> None:
     _require_open_hold(hold, target)
+    _free(transaction_id, hold, entry)
+
+
+def _free(transaction_id: UUID, hold: Movement, entry: Entry) -> None:
     held_minor = hold.left_minor
-    entry.use(hold, held_minor)
+    entry.use_up(hold)
     entry.transfer(TransferKind.RELEASE, transaction_id, hold.debit, hold.credit, held_minor, hold.transfer.seq)
 
 
@@ -97,7 +114,23 @@ def _unsuitable(movement: Movement, target: Target) -> TransferKindUnsuitable:
     )
 
 
-def _movement(command: PostTransaction, target: Target, state: State) -> Movement:
+def _expiry_record(command: ExpireTransfer, entry: Entry) -> CommandRecord:
+    return CommandRecord(
+        command.book_id,
+        command.expiry_id,
+        CommandKind.EXPIRY,
+        command.owner_id,
+        command.currency,
+        fingerprint("expiry", str(command.target.transaction_id), command.target.position),
+        CommandState.DONE,
+        entry.transfers[0].seq,
+        len(entry.transfers),
+        entry.book.now,
+        is_new=True,
+    )
+
+
+def _movement(command: PostTransaction | ExpireTransfer, target: Target, state: State) -> Movement:
     """The target, loaded or made by this group."""
     known = state.commands.get((command.book_id, target.transaction_id))
     if (

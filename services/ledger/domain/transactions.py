@@ -4,6 +4,7 @@ import hashlib
 
 from services.ledger.domain.commands import PostTransaction
 from services.ledger.domain.entry import Entry
+from services.ledger.domain.grants import require_future
 from services.ledger.domain.kinds import CommandKind, CommandState, TransferKind
 from services.ledger.domain.records import CommandRecord
 from services.ledger.domain.results import PostedTransaction
@@ -17,15 +18,15 @@ def post_transaction(command: PostTransaction, state: State, entry: Entry) -> Po
     """All its transfers in order.
 
     Raises SAME_ACCOUNT, ACCOUNT_RESERVED, ACCOUNT_CLOSED, INSUFFICIENT_FUNDS, AMOUNT_OUT_OF_RANGE,
-    TRANSACTION_EXISTS_WITH_DIFFERENT_FIELD, and of targets TRANSFER_NOT_FOUND, TRANSFER_KIND_UNSUITABLE,
-    TRANSFER_ALREADY_ENDED, AMOUNT_EXCEEDS_TRANSFER.
+    EXPIRE_TIME_PASSED, TRANSACTION_EXISTS_WITH_DIFFERENT_FIELD, and of targets TRANSFER_NOT_FOUND,
+    TRANSFER_KIND_UNSUITABLE, TRANSFER_ALREADY_ENDED, AMOUNT_EXCEEDS_TRANSFER.
     """
     known = state.commands.get((command.book_id, command.transaction_id))
     if known is not None:
         return _first_answer(command, known)
     transaction_id, currency = command.transaction_id, command.currency
     for order in command.transfers:
-        debit_code, credit_code, amount_minor, kind, target = order
+        debit_code, credit_code, amount_minor, kind, target, expires_at = order
         if target is not None:
             transfer_to_target(command, order, state, entry)
             continue
@@ -34,6 +35,9 @@ def post_transaction(command: PostTransaction, state: State, entry: Entry) -> Po
         debit = entry.system_account(debit_code, currency)
         credit = entry.system_account(credit_code, currency)
         entry.transfer(kind, transaction_id, debit, credit, amount_minor)
+        if expires_at is not None:
+            require_future(expires_at, "transfers.expire_time", entry.book.now)
+            entry.expire_later(expires_at)
     posted = PostedTransaction(transaction_id, entry.transfers, entry.book.now)
     state.make_command(_record(command, entry, posted))
     return posted
@@ -44,7 +48,7 @@ def fingerprint_of(command: PostTransaction) -> bytes:
     reason, transfers = command.reason, command.transfers
     is_plain = command.metadata is None
     texts = []
-    for debit, credit, amount_minor, kind, _ in transfers:
+    for debit, credit, amount_minor, kind, _, _ in transfers:
         is_plain = is_plain and kind is TransferKind.POSTED
         texts.append(f"s{len(debit)}:{debit}s{len(credit)}:{credit}i{amount_minor};")
     text = f"s3:{command.currency}s{len(reason)}:{reason}l{3 * len(transfers)}:{''.join(texts)}"
@@ -61,6 +65,9 @@ def _full_fingerprint(command: PostTransaction) -> bytes:
     if command.metadata is not None or any(order.kind is not TransferKind.POSTED for order in command.transfers):
         kinds = [[order.kind.value, list(order.target or ())] for order in command.transfers]
         parts += [kinds, dict(command.metadata or {})]
+    # Only when there is one: transactions without keep the fingerprints that are stored.
+    if any(order.expires_at is not None for order in command.transfers):
+        parts.append([order.expires_at for order in command.transfers])
     return fingerprint("transaction", *parts)
 
 

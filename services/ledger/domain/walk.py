@@ -18,6 +18,8 @@ _EFFECTS = {
     "release": (0, -1, 0),
     "reversal": (-1, 0, 1),
 }
+# A word that the ledger does not know; its sums say what it did all the same.
+_NO_EFFECT = (0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class BookWalk:
             if debit is not None and credit is not None and debit.currency != credit.currency:
                 currencies = f"{debit.currency} and {credit.currency}"
                 self._add(FindingKind.CURRENCIES_MIXED, transfer, "", "one currency", currencies)
-            debit_sign, held_sign, credit_sign = _EFFECTS[transfer.kind]
+            debit_sign, held_sign, credit_sign = _EFFECTS.get(transfer.kind, _NO_EFFECT)
             amount = transfer.amount_minor
             if debit is not None:
                 sums = (transfer.debit_posted_minor, transfer.debit_held_minor)

@@ -24,7 +24,7 @@ from services.ledger.domain.kinds import CreditCategory, TransferKind
 from services.ledger.domain.paging import Statement, TransferList
 from services.ledger.domain.results import AccountPlace
 from services.ledger.domain.searching import TransactionList
-from services.ledger.servicer.plain import read_plain
+from services.ledger.servicer.plain import read_names, read_plain
 from services.runtime.errors import InvalidRequest
 from services.runtime.ids import parse_id
 from services.runtime.times import parse_time
@@ -104,6 +104,14 @@ class Decoder:
     def account_place(self, message: ledger_pb2.AccountName | ledger_pb2.GetAccountRequest) -> AccountPlace:
         """Where an account is."""
         return AccountPlace(self.owner(message.owner_id)[1], message.account, message.currency)
+
+    def account_places(self, request: ledger_pb2.GetBalancesRequest) -> list[AccountPlace]:
+        """Where accounts are. Raises INVALID_REQUEST."""
+        places = read_names(request.accounts, self._place)
+        if not places or len(places) > TRANSFERS_MAX:
+            check_shape(request, only_first=request.ByteSize() > ALL_VIOLATIONS_BYTES_MAX)
+            places = [self.account_place(each) for each in request.accounts]
+        return places
 
     def transaction_list(self, request: ledger_pb2.ListTransactionsRequest) -> TransactionList:
         """What ListTransactions lists. Raises INVALID_REQUEST."""
@@ -221,6 +229,8 @@ class Decoder:
 def _transfer(message: ledger_pb2.TransferRequest) -> TransferOrder:
     kind = _KINDS[message.kind]
     order = TransferOrder(message.debit_account, message.credit_account, message.amount_minor, kind)
+    if message.HasField("expire_time"):
+        order = order._replace(expires_at=_expires_at(message))
     if kind in _KINDS_WITH_TARGET:
         return order._replace(target=_target(message))
     if not order.debit_code or not order.credit_code:
@@ -229,6 +239,12 @@ def _transfer(message: ledger_pb2.TransferRequest) -> TransferOrder:
     if message.target_transaction_id:
         raise InvalidRequest(field="target_transaction_id", rule="only_with_target_kinds")
     return order
+
+
+def _expires_at(message: ledger_pb2.TransferRequest) -> datetime:
+    if message.kind != ledger_pb2.TRANSFER_KIND_HOLD:
+        raise InvalidRequest(field="transfers.expire_time", rule="only_with_hold")
+    return parse_time(message.expire_time, "transfers.expire_time")
 
 
 def _target(message: ledger_pb2.TransferRequest) -> Target:

@@ -165,6 +165,7 @@ def transfer(listed: ListedTransfer) -> ledger_pb2.Transfer:
         reason=row.reason,
         create_time=_timestamp(row.created_at),
         target_sequence=row.target_seq or 0,
+        expire_time=_timestamp(listed.expires_at) if listed.expires_at is not None else None,
     )
 
 

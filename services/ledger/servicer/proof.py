@@ -18,7 +18,7 @@ from services.ledger.domain.findings import (
 )
 from services.ledger.domain.paging import PAGE_SIZE_DEFAULT
 from services.ledger.domain.seals import Seal
-from services.ledger.domain.trial_balance import TrialBalanceRow, TrialBalanceTotal, totals_of
+from services.ledger.domain.trial_balance import TrialBalanceRow, TrialBalanceTotal, require_in_range, totals_of
 from services.ledger.store.proof_store import ProofStore
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -58,8 +58,9 @@ class ProofServicer(proof_pb2_grpc.ProofServiceServicer):
     ) -> proof_pb2.ListFindingsResponse:
         """A read of one finding more than the page has, to know whether there is a next page."""
         size = request.page_size or PAGE_SIZE_DEFAULT
-        found = await self._store.list_findings(page_start(request.page_token), request.only_open, size + 1)
-        page, next_page_token = page_of(found, size)
+        begin = page_start(request.page_token, request.only_open)
+        found = await self._store.list_findings(begin, request.only_open, size + 1)
+        page, next_page_token = page_of(found, size, request.only_open)
         return proof_pb2.ListFindingsResponse(
             findings=[_stored_finding(stored) for stored in page], next_page_token=next_page_token
         )
@@ -69,9 +70,11 @@ class ProofServicer(proof_pb2_grpc.ProofServiceServicer):
     ) -> AsyncIterator[proof_pb2.TrialBalanceResponse]:
         """One read, in several messages; the totals come last."""
         rows = await self._store.trial_balance(request.currency, request.account)
+        totals = totals_of(rows)
+        require_in_range(rows, totals)
         for begin in range(0, len(rows), _ROWS_PER_MESSAGE):
             yield proof_pb2.TrialBalanceResponse(rows=_rows(rows[begin : begin + _ROWS_PER_MESSAGE]))
-        yield proof_pb2.TrialBalanceResponse(totals=_totals(totals_of(rows)))
+        yield proof_pb2.TrialBalanceResponse(totals=_totals(totals))
 
 
 def _finding(finding: Finding) -> proof_pb2.Finding:

@@ -1,6 +1,7 @@
 """LedgerService: decode, call, encode."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -12,12 +13,14 @@ from services.ledger.domain.results import AccountPlace, GrantView
 from services.ledger.errors import AccountNotFound, TransactionNotFound
 from services.ledger.servicer import encode, encode_wallet
 from services.ledger.servicer.decode import Decoder
+from services.ledger.servicer.outcomes import Outcomes, known
+from services.ledger.servicer.streaming import responses
 from services.ledger.store.ledger_store import LedgerStore
 from services.runtime.deadlines import deadline_of
-from services.runtime.errors import DeadlineExceeded, Internal, ServiceError, Unavailable
+from services.runtime.errors import ServiceError
 from services.runtime.group_commit import GroupCommit
 from services.runtime.ids import parse_id
-from services.runtime.streams import Answerer, answers_in_order
+from services.runtime.streams import MessageReader
 from services.runtime.times import parse_time
 from services.runtime.validation import checks_shape_itself
 
@@ -41,8 +44,10 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.PostTransactionsRequest, context: Context
     ) -> ledger_pb2.PostTransactionsResponse:
         """Many commands in one submit: they stay together, each has its own outcome."""
+        commands = self._decode.transactions(request)
+        outcomes = known(await self._group.begin_many(commands, deadline=deadline_of(context)))
         response = ledger_pb2.PostTransactionsResponse()
-        await self._post(request, response, deadline_of(context))
+        encode.transaction_results(request.transactions, outcomes, response)
         return response
 
     @checks_shape_itself
@@ -52,17 +57,15 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """PostTransactions for each message."""
         deadline = deadline_of(context)
 
-        async def answer(request: ledger_pb2.StreamTransactionsRequest) -> ledger_pb2.StreamTransactionsResponse:
-            response = ledger_pb2.StreamTransactionsResponse()
-            await self._post(request, response, deadline)
-            return response
+        def begin(request: ledger_pb2.StreamTransactionsRequest) -> asyncio.Future[Outcomes]:
+            return self._group.begin_many(self._decode.transactions(request), deadline=deadline)
 
-        def refuse(error: ServiceError) -> ledger_pb2.StreamTransactionsResponse:
-            return ledger_pb2.StreamTransactionsResponse(error=encode.refusal(error))
-
-        answerer = Answerer(ledger_pb2.StreamTransactionsRequest.FromString, answer, refuse)
-        async for response in answers_in_order(request_iterator, answerer, ahead_max=MESSAGES_AHEAD_MAX):
-            yield response
+        from_bytes = ledger_pb2.StreamTransactionsRequest.FromString
+        reader = MessageReader(from_bytes, begin, ahead_max=MESSAGES_AHEAD_MAX)
+        async with reader.reading(request_iterator):
+            while answered := await reader.next_answered():
+                for response in responses(answered):
+                    yield response
 
     async def GetTransaction(
         self, request: ledger_pb2.GetTransactionRequest, context: Context
@@ -110,11 +113,12 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """A read."""
         return ledger_pb2.GetAccountResponse(account=await self._account(self._decode.account_place(request)))
 
+    @checks_shape_itself
     async def GetBalances(
         self, request: ledger_pb2.GetBalancesRequest, context: Context
     ) -> ledger_pb2.GetBalancesResponse:
         """A read."""
-        places = [self._decode.account_place(each) for each in request.accounts]
+        places = self._decode.account_places(request)
         return encode.balances(await self._store.read_balances(places))
 
     async def GrantCredits(
@@ -129,7 +133,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_pb2.GrantCreditsBatchResponse:
         """Many commands in one submit, each with its own outcome."""
         commands = [self._decode.grant_credits(message) for message in request.grants]
-        outcomes = _known(await self._group.submit_many(commands, deadline=deadline_of(context)))
+        outcomes = known(await self._group.submit_many(commands, deadline=deadline_of(context)))
         results = [
             encode.grant_result(message.grant.grant_id, cast("GrantView | ServiceError", outcome))
             for message, outcome in zip(request.grants, outcomes, strict=True)
@@ -198,17 +202,6 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             transfers=[encode.transfer(transfer) for transfer in page], next_page_token=next_page_token
         )
 
-    async def _post(
-        self,
-        request: ledger_pb2.PostTransactionsRequest | ledger_pb2.StreamTransactionsRequest,
-        response: ledger_pb2.PostTransactionsResponse | ledger_pb2.StreamTransactionsResponse,
-        deadline: float | None,
-    ) -> None:
-        """Posts the request's transactions and writes their outcomes into the response."""
-        commands = self._decode.transactions(request)
-        outcomes = _known(await self._group.submit_many(commands, deadline=deadline))
-        encode.transaction_results(request.transactions, outcomes, response)
-
     async def _account(self, place: AccountPlace) -> ledger_pb2.Account:
         """Raises ACCOUNT_NOT_FOUND."""
         found = await self._store.read_account(place)
@@ -220,14 +213,3 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """The command's own kind of result: `decide` answers each kind of command with one."""
         result = await self._group.submit(cast("AnyCommand", command), deadline=deadline_of(context))
         return cast("Result", result)
-
-
-def _known(outcomes: Sequence[AnyResult | ServiceError]) -> Sequence[AnyResult | ServiceError]:
-    """The outcomes, unless one is unknown: then the call fails as a whole and is safe to repeat.
-
-    Raises DATABASE_UNAVAILABLE, DEADLINE_PASSED, INTERNAL.
-    """
-    for outcome in outcomes:
-        if isinstance(outcome, Unavailable | DeadlineExceeded | Internal):
-            raise outcome
-    return outcomes

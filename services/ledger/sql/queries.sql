@@ -20,11 +20,14 @@ WITH locked AS MATERIALIZED (
 SELECT book_id, next_seq, next_account_id, greatest(clock_timestamp(), last_at) AS now, stamp FROM locked;
 
 -- name: load_commands :many
--- Replays, undone ids and tombstones; also those that were committed while we waited for the lock.
+-- Replays, undone ids and tombstones; also those that were committed while we waited for the lock. LATERAL with a LIMIT,
+-- here and below: each is looked up by its key, also by a plan that was made when the table was small.
 SELECT c.book_id, c.command_id, c.kind, c.owner_id, c.currency, c.fingerprint, c.state, c.first_seq,
     c.transfer_count, c.created_at, c.reason, c.metadata
 FROM unnest($1::smallint[], $2::uuid[]) AS wanted (book_id, command_id)
-JOIN commands AS c USING (book_id, command_id);
+CROSS JOIN LATERAL (
+    SELECT * FROM commands WHERE book_id = wanted.book_id AND command_id = wanted.command_id LIMIT 1
+) AS c;
 
 -- name: load_first_transfers :many
 -- The first answers of transactions that came before. A hold's or grant's answer is in its own row.
@@ -41,10 +44,12 @@ ORDER BY t.book_id, t.seq;
 -- Transfers of earlier transactions that are to be ended or taken back, and what came of them so far.
 SELECT t.book_id, t.seq, t.transaction_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor,
     t.debit_posted_minor, t.debit_held_minor, t.credit_posted_minor, t.credit_held_minor, t.reason, t.created_at,
-    t.target_seq, coalesce(later.reversed_minor, 0) AS reversed_minor, coalesce(later.is_ended, false) AS is_ended
+    t.target_seq, coalesce(later.reversed_minor, 0) AS reversed_minor, coalesce(later.is_ended, false) AS is_ended,
+    x.expires_at
 FROM unnest($1::smallint[], $2::uuid[], $3::integer[]) AS wanted (book_id, command_id, index)
 JOIN commands AS c USING (book_id, command_id)
 JOIN transfers AS t ON t.book_id = c.book_id AND t.seq = c.first_seq + wanted.index
+LEFT JOIN transfer_expiries AS x ON x.book_id = t.book_id AND x.seq = t.seq
 CROSS JOIN LATERAL (
     SELECT sum(e.amount_minor) FILTER (WHERE e.kind = 'reversal')::bigint AS reversed_minor,
         bool_or(e.kind IN ('capture', 'release')) AS is_ended
@@ -87,13 +92,17 @@ WHERE g.empty_since IS NULL AND a.posted_minor > a.held_minor;
 SELECT a.book_id, a.account_id, a.code, a.currency, a.owner_id, a.floor_minor, a.posted_minor, a.held_minor,
     a.closed_at
 FROM unnest($1::smallint[], $2::text[], $3::text[]) AS wanted (book_id, code, currency)
-JOIN accounts AS a USING (book_id, code, currency);
+CROSS JOIN LATERAL (
+    SELECT * FROM accounts WHERE book_id = wanted.book_id AND code = wanted.code AND currency = wanted.currency LIMIT 1
+) AS a;
 
 -- name: load_accounts :many
 SELECT a.book_id, a.account_id, a.code, a.currency, a.owner_id, a.floor_minor, a.posted_minor, a.held_minor,
     a.closed_at
 FROM unnest($1::smallint[], $2::bigint[]) AS wanted (book_id, account_id)
-JOIN accounts AS a USING (book_id, account_id);
+CROSS JOIN LATERAL (
+    SELECT * FROM accounts WHERE book_id = wanted.book_id AND account_id = wanted.account_id LIMIT 1
+) AS a;
 
 -- name: insert_accounts :exec
 INSERT INTO accounts
@@ -198,6 +207,15 @@ SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[], $5::i
 INSERT INTO refund_parts (book_id, refund_id, position, grant_id, amount_minor, returned_to_grant_id)
 SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::integer[], $4::uuid[], $5::bigint[], $6::uuid[]);
 
+-- name: insert_transfer_expiries :exec
+INSERT INTO transfer_expiries (book_id, seq, transaction_id, expires_at, ended_at)
+SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::timestamptz[]);
+
+-- name: update_transfer_expiries :exec
+UPDATE transfer_expiries AS x SET ended_at = ended.ended_at
+FROM unnest($1::smallint[], $2::bigint[], $3::timestamptz[]) AS ended (book_id, seq, ended_at)
+WHERE x.book_id = ended.book_id AND x.seq = ended.seq;
+
 -- name: load_refunds :many
 -- The first answers of refunds that came before.
 SELECT r.book_id, r.refund_id, r.hold_id, r.amount_minor, r.grace_days, r.reason, r.created_at,
@@ -210,24 +228,43 @@ JOIN refund_parts AS p USING (book_id, refund_id)
 GROUP BY r.book_id, r.refund_id;
 
 -- name: find_expired_holds :many
--- Of each book the oldest few, by their index alone; nothing is locked, the command looks again under the lock.
-SELECT h.book_id, h.hold_id, h.owner_id, h.currency
-FROM books AS b CROSS JOIN LATERAL (
-    SELECT book_id, hold_id, owner_id, currency FROM holds
-    WHERE book_id = b.book_id AND state = 'held' AND expires_at <= clock_timestamp()
-    ORDER BY expires_at LIMIT $1
+-- Of some books the next few behind a place in each, by their index alone; nothing is locked, the command looks again
+-- under the lock. Place by place, so that what cannot be ended does not keep what comes after it.
+SELECT h.book_id, h.expires_at, h.hold_id AS id, h.owner_id, h.currency
+FROM unnest($1::smallint[], $2::timestamptz[], $3::uuid[]) AS after (book_id, expires_at, id)
+CROSS JOIN LATERAL (
+    SELECT book_id, expires_at, hold_id, owner_id, currency FROM holds
+    WHERE book_id = after.book_id AND state = 'held' AND expires_at <= clock_timestamp()
+        AND (expires_at, hold_id) > (after.expires_at, after.id)
+    ORDER BY expires_at, hold_id LIMIT $4
 ) AS h
-ORDER BY h.book_id;
+ORDER BY h.book_id, h.expires_at, h.hold_id;
+
+-- name: find_expired_transfers :many
+-- Like find_expired_holds, of transactions' holds; their id is the sequence. The command says where they stand.
+SELECT x.book_id, x.expires_at, x.seq AS id, c.owner_id, c.currency, x.transaction_id,
+    (x.seq - c.first_seq)::integer AS position
+FROM unnest($1::smallint[], $2::timestamptz[], $3::bigint[]) AS after (book_id, expires_at, id)
+CROSS JOIN LATERAL (
+    SELECT book_id, expires_at, seq, transaction_id FROM transfer_expiries
+    WHERE book_id = after.book_id AND ended_at IS NULL AND expires_at <= clock_timestamp()
+        AND (expires_at, seq) > (after.expires_at, after.id)
+    ORDER BY expires_at, seq LIMIT $4
+) AS x
+JOIN commands AS c ON c.book_id = x.book_id AND c.command_id = x.transaction_id
+ORDER BY x.book_id, x.expires_at, x.seq;
 
 -- name: find_expired_grants :many
 -- Like find_expired_holds.
-SELECT g.book_id, g.grant_id, g.owner_id, g.currency
-FROM books AS b CROSS JOIN LATERAL (
-    SELECT book_id, grant_id, owner_id, currency FROM grants
-    WHERE book_id = b.book_id AND state = 'live' AND empty_since IS NULL AND expires_at <= clock_timestamp()
-    ORDER BY expires_at LIMIT $1
+SELECT g.book_id, g.expires_at, g.grant_id AS id, g.owner_id, g.currency
+FROM unnest($1::smallint[], $2::timestamptz[], $3::uuid[]) AS after (book_id, expires_at, id)
+CROSS JOIN LATERAL (
+    SELECT book_id, expires_at, grant_id, owner_id, currency FROM grants
+    WHERE book_id = after.book_id AND state = 'live' AND empty_since IS NULL AND expires_at <= clock_timestamp()
+        AND (expires_at, grant_id) > (after.expires_at, after.id)
+    ORDER BY expires_at, grant_id LIMIT $4
 ) AS g
-ORDER BY g.book_id;
+ORDER BY g.book_id, g.expires_at, g.grant_id;
 
 -- name: update_books :exec
 UPDATE books AS b SET next_seq = moved.next_seq, next_account_id = moved.next_account_id, last_at = moved.last_at,
@@ -335,7 +372,21 @@ JOIN accounts AS a ON a.book_id = $1
 ORDER BY t.seq;
 
 -- name: find_wallet_accounts :many
-SELECT account_id FROM grants WHERE book_id = $1 AND currency = $2 AND owner_id = $3;
+-- The accounts that the newest so many transfers of a wallet below a sequence are of, however many grants it had: those
+-- with something in them at that moment, and of those empty by then the ones emptied last. Nothing happens to an empty
+-- grant, and the transfer that emptied it stands at that very moment, so that as many grants give as many transfers.
+WITH moment AS MATERIALIZED (
+    SELECT coalesce((SELECT created_at FROM transfers WHERE book_id = $1 AND seq = $4::bigint - 1), 'infinity') AS at
+)
+SELECT account_id FROM grants, moment
+WHERE book_id = $1 AND currency = $2 AND owner_id = $3 AND empty_since IS NULL AND created_at <= moment.at
+UNION ALL
+SELECT account_id FROM grants, moment
+WHERE book_id = $1 AND currency = $2 AND owner_id = $3 AND empty_since >= moment.at AND created_at <= moment.at
+UNION ALL
+(SELECT account_id FROM grants, moment
+WHERE book_id = $1 AND currency = $2 AND owner_id = $3 AND empty_since < moment.at
+ORDER BY empty_since DESC FETCH FIRST ($5::bigint) ROWS WITH TIES);
 
 -- name: find_account :many
 SELECT account_id FROM accounts WHERE book_id = $1 AND currency = $2 AND code = $3;
@@ -356,11 +407,12 @@ WITH page AS (
 )
 SELECT t.book_id, t.seq, t.transaction_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor,
     t.debit_posted_minor, t.debit_held_minor, t.credit_posted_minor, t.credit_held_minor, t.reason, t.created_at,
-    t.target_seq, debit.code AS debit_code, credit.code AS credit_code, debit.currency
+    t.target_seq, debit.code AS debit_code, credit.code AS credit_code, debit.currency, x.expires_at
 FROM page
 JOIN transfers AS t ON t.book_id = $1 AND t.seq = page.seq
 JOIN accounts AS debit ON debit.book_id = $1 AND debit.account_id = t.debit_account_id
 JOIN accounts AS credit ON credit.book_id = $1 AND credit.account_id = t.credit_account_id
+LEFT JOIN transfer_expiries AS x ON x.book_id = $1 AND x.seq = t.seq
 ORDER BY t.seq DESC;
 
 -- name: read_transaction :one
@@ -371,10 +423,11 @@ FROM commands WHERE book_id = $1 AND command_id = $2 AND kind = 'transaction';
 -- The transfers of one transaction.
 SELECT t.book_id, t.seq, t.transaction_id, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor,
     t.debit_posted_minor, t.debit_held_minor, t.credit_posted_minor, t.credit_held_minor, t.reason, t.created_at,
-    t.target_seq, debit.code AS debit_code, credit.code AS credit_code, debit.currency
+    t.target_seq, debit.code AS debit_code, credit.code AS credit_code, debit.currency, x.expires_at
 FROM transfers AS t
 JOIN accounts AS debit ON debit.book_id = $1 AND debit.account_id = t.debit_account_id
 JOIN accounts AS credit ON credit.book_id = $1 AND credit.account_id = t.credit_account_id
+LEFT JOIN transfer_expiries AS x ON x.book_id = $1 AND x.seq = t.seq
 WHERE t.book_id = $1 AND t.seq >= $2 AND t.seq < $2 + $3::integer
 ORDER BY t.seq;
 
@@ -407,17 +460,31 @@ WHERE m.book_id = $1 AND m.key = $7 AND m.value = $8 AND m.first_seq >= $3 AND m
 ORDER BY m.first_seq DESC LIMIT $5;
 
 -- name: list_transactions_by_account :many
--- Each side's index is read backwards and the two are merged, until there are enough.
-SELECT DISTINCT ON (c.first_seq)
-    c.command_id, c.owner_id, c.currency, c.reason, c.metadata, c.first_seq, c.transfer_count, c.created_at
-FROM (
-    SELECT seq, transaction_id FROM transfers WHERE book_id = $1 AND debit_account_id = $7 AND seq >= $3 AND seq < $4
+-- Step by step down the account's two indexes, from transaction to transaction, until there are enough: however many
+-- the account has, and however many of its transfers one transaction made.
+WITH RECURSIVE walk AS (
+    SELECT $4::bigint AS below_seq, NULL::uuid AS command_id, 0 AS found
     UNION ALL
-    SELECT seq, transaction_id FROM transfers WHERE book_id = $1 AND credit_account_id = $7 AND seq >= $3 AND seq < $4
-) AS t
-JOIN commands AS c ON c.book_id = $1 AND c.command_id = t.transaction_id
-WHERE c.kind = 'transaction' AND c.currency = $2 AND ($6 = '' OR c.reason = $6)
-ORDER BY c.first_seq DESC LIMIT $5;
+    SELECT coalesce(c.first_seq, step.seq), CASE WHEN c.fits THEN c.command_id END,
+        walk.found + CASE WHEN c.fits THEN 1 ELSE 0 END
+    FROM walk
+    CROSS JOIN LATERAL (
+        (SELECT seq, transaction_id FROM transfers
+        WHERE book_id = $1 AND debit_account_id = $7 AND seq >= $3 AND seq < walk.below_seq ORDER BY seq DESC LIMIT 1)
+        UNION ALL
+        (SELECT seq, transaction_id FROM transfers
+        WHERE book_id = $1 AND credit_account_id = $7 AND seq >= $3 AND seq < walk.below_seq ORDER BY seq DESC LIMIT 1)
+        ORDER BY seq DESC LIMIT 1
+    ) AS step
+    LEFT JOIN LATERAL (
+        SELECT command_id, first_seq, $6 = '' OR reason = $6 AS fits FROM commands
+        WHERE book_id = $1 AND command_id = step.transaction_id AND kind = 'transaction' AND currency = $2 LIMIT 1
+    ) AS c ON true
+    WHERE walk.found < $5
+)
+SELECT c.command_id, c.owner_id, c.currency, c.reason, c.metadata, c.first_seq, c.transfer_count, c.created_at
+FROM walk JOIN commands AS c ON c.book_id = $1 AND c.command_id = walk.command_id
+ORDER BY c.first_seq DESC;
 
 -- name: read_account :one
 SELECT code, currency, posted_minor, held_minor, floor_minor, created_at, closed_at
@@ -427,7 +494,9 @@ FROM accounts WHERE book_id = $1 AND code = $2 AND currency = $3;
 -- In the order asked, nothing for accounts that are not there; one statement, so that all sums are of one moment.
 SELECT a.posted_minor, a.held_minor
 FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS wanted (book_id, code, currency, position)
-LEFT JOIN accounts AS a USING (book_id, code, currency)
+LEFT JOIN LATERAL (
+    SELECT * FROM accounts WHERE book_id = wanted.book_id AND code = wanted.code AND currency = wanted.currency LIMIT 1
+) AS a ON true
 ORDER BY wanted.position;
 
 -- name: list_books :many
@@ -437,10 +506,23 @@ SELECT book_id, next_seq FROM books ORDER BY book_id;
 SELECT next_seq FROM books WHERE book_id = $1;
 
 -- name: walk_transfers :many
--- One page of a book in order, for seals and verifications.
-SELECT book_id, seq, transaction_id, kind, debit_account_id, credit_account_id, amount_minor, debit_posted_minor,
-    debit_held_minor, credit_posted_minor, credit_held_minor, target_seq, reason, created_at
-FROM transfers WHERE book_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4;
+-- One page of a book in order, for seals and verifications: with each transfer when it expires, and with the first of a
+-- command what the command says. Looked up one by one: a join with tables of that size would read them for each page.
+WITH page AS MATERIALIZED (
+    SELECT book_id, seq, transaction_id, kind, debit_account_id, credit_account_id, amount_minor, debit_posted_minor,
+        debit_held_minor, credit_posted_minor, credit_held_minor, target_seq, reason, created_at
+    FROM transfers WHERE book_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
+)
+SELECT page.*, x.expires_at, c.kind AS command_kind, c.owner_id, c.currency, c.fingerprint, c.metadata
+FROM page
+LEFT JOIN LATERAL (
+    SELECT expires_at FROM transfer_expiries WHERE book_id = $1 AND seq = page.seq AND page.kind = 'hold' LIMIT 1
+) AS x ON true
+LEFT JOIN LATERAL (
+    SELECT kind, owner_id, currency, fingerprint, metadata FROM commands
+    WHERE book_id = $1 AND command_id = page.transaction_id AND first_seq = page.seq LIMIT 1
+) AS c ON true
+ORDER BY page.seq;
 
 -- name: walk_accounts :many
 SELECT account_id, code, currency, floor_minor, posted_minor, held_minor
@@ -479,6 +561,25 @@ FROM holds AS h JOIN commands AS c ON c.book_id = h.book_id AND c.command_id = h
 WHERE h.book_id = $1 AND c.kind = 'hold'
     AND c.state <> CASE h.state WHEN 'held' THEN 'live' WHEN 'captured' THEN 'done' ELSE 'undone' END
 ORDER BY h.hold_id LIMIT $2;
+
+-- name: verify_hold_differs_from_transfers :many
+-- Whose it is, why, and when it ended: as its command and its transfers say.
+SELECT format('hold %s, what its transfers say', h.hold_id) AS subject,
+    concat_ws(', ', min(c.owner_id::text), min(c.currency), min(a.code), min(t.reason) FILTER (WHERE t.kind = 'hold'),
+        min(t.created_at) FILTER (WHERE t.kind <> 'hold')) AS expected,
+    concat_ws(', ', min(h.owner_id::text), min(h.currency), min(k.code), min(h.reason), min(h.ended_at)) AS found,
+    count(*) OVER () AS total
+FROM holds AS h
+JOIN commands AS c ON c.book_id = h.book_id AND c.command_id = h.hold_id
+LEFT JOIN transfers AS t
+    ON t.book_id = h.book_id AND t.transaction_id = h.hold_id AND t.kind IN ('hold', 'capture', 'release')
+LEFT JOIN accounts AS a ON a.book_id = t.book_id AND a.account_id = t.credit_account_id
+LEFT JOIN accounts AS k ON k.book_id = h.book_id AND k.account_id = h.credit_account_id
+WHERE h.book_id = $1 AND ((h.owner_id, h.currency) <> (c.owner_id, c.currency)
+    OR t.credit_account_id <> h.credit_account_id
+    OR t.kind = 'hold' AND t.reason <> h.reason
+    OR t.kind <> 'hold' AND t.created_at IS DISTINCT FROM h.ended_at)
+GROUP BY h.hold_id ORDER BY h.hold_id LIMIT $2;
 
 -- name: verify_hold_part_differs :many
 -- A part and the transfers that held, captured and released it; nothing is left of it once its hold has ended.
@@ -530,6 +631,28 @@ GROUP BY e.target_seq, t.kind, t.amount_minor
 HAVING t.kind IS DISTINCT FROM 'hold' OR sum(e.amount_minor) <> t.amount_minor
 ORDER BY e.target_seq LIMIT $2;
 
+-- name: verify_transfer_expiry_differs :many
+-- What expires is a hold; it counts as ended when it is, and nothing expires before its time or without having one.
+WITH ends AS (
+    SELECT e.target_seq AS seq, min(e.created_at) AS ended_at,
+        min(e.created_at) FILTER (WHERE c.kind = 'expiry') AS expired_at
+    FROM transfers AS e LEFT JOIN commands AS c ON c.book_id = e.book_id AND c.command_id = e.transaction_id
+    WHERE e.book_id = $1 AND e.target_seq IS NOT NULL AND e.kind IN ('capture', 'release') GROUP BY e.target_seq
+)
+SELECT format('transfer %s, expiry', coalesce(x.seq, e.seq)) AS subject,
+    concat_ws(', ', 'a hold', coalesce('ended at ' || e.ended_at, 'not ended'),
+        'not expired before ' || x.expires_at) AS expected,
+    concat_ws(', ', 'a ' || coalesce(t.kind, 'transfer that is missing'),
+        coalesce('ended at ' || x.ended_at, 'not ended'), 'expired at ' || e.expired_at) AS found,
+    count(*) OVER () AS total
+FROM (SELECT * FROM transfer_expiries WHERE book_id = $1) AS x
+FULL JOIN ends AS e USING (seq)
+LEFT JOIN transfers AS t ON t.book_id = $1 AND t.seq = x.seq AND t.transaction_id = x.transaction_id
+WHERE x.seq IS NULL AND e.expired_at IS NOT NULL
+    OR x.seq IS NOT NULL AND (t.kind IS DISTINCT FROM 'hold' OR x.ended_at IS DISTINCT FROM e.ended_at
+        OR e.expired_at < x.expires_at)
+ORDER BY coalesce(x.seq, e.seq) LIMIT $2;
+
 -- name: verify_transfer_overreversed :many
 -- Reversals by transactions name the transfer that they take back, and take back what it moved at most.
 SELECT format('transfer %s', e.target_seq) AS subject,
@@ -551,6 +674,34 @@ LEFT JOIN transfers AS t ON t.book_id = c.book_id AND t.transaction_id = c.comma
 WHERE c.book_id = $1 AND c.transfer_count > 0
 GROUP BY c.book_id, c.command_id HAVING c.transfer_count <> count(t.seq)
 ORDER BY c.command_id LIMIT $2;
+
+-- name: verify_transaction_differs :many
+-- What a transaction says of itself is what its transfers say.
+SELECT format('command %s, what its transfers say', c.command_id) AS subject,
+    format('%s at %s in %s', min(t.reason), min(t.created_at), min(a.currency)) AS expected,
+    format('%s at %s in %s', c.reason, c.created_at, c.currency) AS found, count(*) OVER () AS total
+FROM commands AS c
+JOIN transfers AS t ON t.book_id = c.book_id AND t.transaction_id = c.command_id
+JOIN accounts AS a ON a.book_id = t.book_id AND a.account_id = t.debit_account_id
+WHERE c.book_id = $1 AND c.kind = 'transaction'
+    AND (t.reason, t.created_at, a.currency) IS DISTINCT FROM (c.reason, c.created_at, c.currency)
+GROUP BY c.book_id, c.command_id ORDER BY c.command_id LIMIT $2;
+
+-- name: verify_metadata_differs :many
+-- What transactions are found by is what their metadata says.
+WITH said AS (
+    SELECT c.command_id AS transaction_id, c.first_seq, entry.key, entry.value
+    FROM commands AS c
+    CROSS JOIN jsonb_each_text(CASE jsonb_typeof(c.metadata) WHEN 'object' THEN c.metadata ELSE '{}' END) AS entry
+    WHERE c.book_id = $1 AND c.metadata IS NOT NULL
+)
+SELECT format('command %s, metadata %s', transaction_id, key) AS subject,
+    coalesce('"' || said.value || '"', 'nothing') AS expected,
+    coalesce('to be found by "' || m.value || '"', 'not to be found') AS found, count(*) OVER () AS total
+FROM said
+FULL JOIN (SELECT * FROM transaction_metadata WHERE book_id = $1) AS m USING (transaction_id, first_seq, key, value)
+WHERE said.value IS NULL OR m.value IS NULL
+ORDER BY transaction_id, key, said.value, m.value LIMIT $2;
 
 -- name: verify_command_missing :many
 WITH belonging AS (
@@ -585,7 +736,8 @@ WHERE c.book_id = $1 AND (
 ORDER BY c.command_id LIMIT $2;
 
 -- name: verify_grant_differs :many
--- What a grant says it gave is what was posted to its account under its id, and it is revoked when its command says so.
+-- What a grant says it gave is what its source posted to its account under its id, and it is revoked when its command
+-- says so.
 SELECT format('grant %s', g.grant_id) AS subject,
     format('%s given, %s', coalesce(sum(t.amount_minor), 0),
         CASE c.state WHEN 'undone' THEN 'revoked' ELSE 'not revoked' END) AS expected,
@@ -593,10 +745,69 @@ SELECT format('grant %s', g.grant_id) AS subject,
 FROM grants AS g
 LEFT JOIN commands AS c ON c.book_id = g.book_id AND c.command_id = g.grant_id
 LEFT JOIN transfers AS t ON t.book_id = g.book_id AND t.transaction_id = g.grant_id AND t.kind = 'posted'
-    AND t.credit_account_id = g.account_id
+    AND t.credit_account_id = g.account_id AND t.debit_account_id = g.source_account_id AND t.created_at = g.created_at
 WHERE g.book_id = $1
 GROUP BY g.grant_id, g.amount_minor, g.state, c.state
 HAVING g.amount_minor <> coalesce(sum(t.amount_minor), 0) OR (g.state = 'revoked') <> (c.state = 'undone')
+ORDER BY g.grant_id LIMIT $2;
+
+-- name: verify_grant_account_differs :many
+-- A grant's account is its own, and its owner's.
+SELECT format('grant %s, account', g.grant_id) AS subject,
+    format('grant:%s %s of %s', g.grant_id, c.currency, c.owner_id) AS expected,
+    concat_ws(' ', coalesce(a.code, 'no account'), g.currency, a.currency, 'of', g.owner_id, a.owner_id) AS found,
+    count(*) OVER () AS total
+FROM grants AS g
+JOIN commands AS c ON c.book_id = g.book_id AND c.command_id = g.grant_id
+LEFT JOIN accounts AS a ON a.book_id = g.book_id AND a.account_id = g.account_id
+WHERE g.book_id = $1 AND ((g.owner_id, g.currency) <> (c.owner_id, c.currency)
+    OR (a.code, a.owner_id, a.currency) IS DISTINCT FROM ('grant:' || g.grant_id, c.owner_id, c.currency))
+ORDER BY g.grant_id LIMIT $2;
+
+-- name: verify_grant_end_differs :many
+-- What has expired of a grant is what went to breakage, at most once by an expiry and not before its time; what is
+-- revoked was reversed; nothing is free in one that is closed.
+WITH gone AS (
+    SELECT t.debit_account_id AS account_id, sum(t.amount_minor) AS minor,
+        count(*) FILTER (WHERE c.kind = 'expiry') AS expiries
+    FROM transfers AS t
+    JOIN accounts AS b ON b.book_id = t.book_id AND b.account_id = t.credit_account_id AND b.code = 'breakage'
+    LEFT JOIN commands AS c ON c.book_id = t.book_id AND c.command_id = t.transaction_id
+    WHERE t.book_id = $1 AND t.kind = 'posted' GROUP BY t.debit_account_id
+), taken AS (
+    SELECT transaction_id AS grant_id, sum(amount_minor) AS minor
+    FROM transfers WHERE book_id = $1 AND kind = 'reversal' AND target_seq IS NULL GROUP BY transaction_id
+)
+SELECT format('grant %s, end', g.grant_id) AS subject,
+    format('%s expired by %s expiries, %s reversed, %s free', coalesce(gone.minor, 0), coalesce(gone.expiries, 0),
+        coalesce(taken.minor, 0), a.posted_minor - a.held_minor) AS expected,
+    format('%s, %s expired, %s reversed at first', g.state, g.expired_minor, coalesce(g.revoked_minor, 0)) AS found,
+    count(*) OVER () AS total
+FROM grants AS g
+JOIN accounts AS a ON a.book_id = g.book_id AND a.account_id = g.account_id
+JOIN books AS b ON b.book_id = g.book_id
+LEFT JOIN gone ON gone.account_id = g.account_id
+LEFT JOIN taken ON taken.grant_id = g.grant_id
+WHERE g.book_id = $1 AND (
+    g.expired_minor <> coalesce(gone.minor, 0) OR gone.expiries > 1 OR gone.expiries > 0 AND g.state = 'live'
+    OR g.state = 'expired' AND coalesce(g.expires_at > b.last_at, true)
+    OR coalesce(g.revoked_minor, 0) > coalesce(taken.minor, 0) OR taken.minor > 0 AND g.state <> 'revoked'
+    OR g.state <> 'live' AND a.posted_minor <> a.held_minor
+)
+ORDER BY g.grant_id LIMIT $2;
+
+-- name: verify_grant_empty_differs :many
+-- A grant is marked empty when it is, and since a moment at which its last credits left it: reads rely on that.
+SELECT format('grant %s, emptiness', g.grant_id) AS subject,
+    format('%s left', a.posted_minor) AS expected,
+    coalesce('empty since ' || g.empty_since, 'not empty') AS found, count(*) OVER () AS total
+FROM grants AS g
+JOIN accounts AS a ON a.book_id = g.book_id AND a.account_id = g.account_id
+WHERE g.book_id = $1 AND ((g.empty_since IS NULL) <> (a.posted_minor <> 0)
+    OR g.empty_since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM transfers AS t
+        WHERE t.book_id = g.book_id AND t.debit_account_id = g.account_id AND t.debit_posted_minor = 0
+            AND t.kind IN ('posted', 'capture', 'reversal') AND t.created_at = g.empty_since))
 ORDER BY g.grant_id LIMIT $2;
 
 -- name: verify_refund_differs :many
@@ -621,6 +832,24 @@ FROM refunds AS r LEFT JOIN refund_parts AS p USING (book_id, refund_id)
 WHERE r.book_id = $1
 GROUP BY r.refund_id, r.amount_minor HAVING r.amount_minor <> coalesce(sum(p.amount_minor), 0)
 ORDER BY r.refund_id LIMIT $2;
+
+-- name: verify_refund_part_differs :many
+-- A part of a refund is one transfer from what the hold paid to: to the same grant, or to the one opened in its place.
+SELECT format('refund %s, part %s', r.refund_id, p.position) AS subject,
+    format('a transfer of %s to grant %s', p.amount_minor, g.grant_id) AS expected,
+    format('%s such transfers', count(t.seq)) AS found, count(*) OVER () AS total
+FROM refunds AS r
+JOIN refund_parts AS p USING (book_id, refund_id)
+JOIN holds AS h USING (book_id, hold_id)
+JOIN grants AS g ON g.book_id = p.book_id AND g.grant_id = coalesce(p.returned_to_grant_id, p.grant_id)
+LEFT JOIN transfers AS t
+    ON t.book_id = r.book_id AND t.kind = 'posted'
+    AND t.transaction_id = CASE g.grant_id WHEN p.grant_id THEN r.refund_id ELSE g.grant_id END
+    AND t.debit_account_id = h.credit_account_id AND t.credit_account_id = g.account_id
+    AND t.amount_minor = p.amount_minor AND t.reason = r.reason AND t.created_at = r.created_at
+WHERE r.book_id = $1
+GROUP BY r.refund_id, p.position, p.amount_minor, g.grant_id HAVING count(t.seq) <> 1
+ORDER BY r.refund_id, p.position LIMIT $2;
 
 -- name: verify_grant_overdrawn :many
 -- What was taken back of a grant is at most what it gave.
@@ -670,7 +899,7 @@ ORDER BY f.first_seen_at DESC, f.digest DESC LIMIT $4;
 -- name: trial_balance :many
 -- One statement, so that all sums are of one moment.
 SELECT currency, CASE WHEN owner_id IS NULL THEN code ELSE 'grant:' END AS account,
-    sum(posted_minor)::bigint AS posted_minor, sum(held_minor)::bigint AS held_minor, count(*) AS accounts
+    sum(posted_minor) AS posted_minor, sum(held_minor) AS held_minor, count(*) AS accounts
 FROM accounts
 WHERE ($1::text = '' OR currency = $1) AND ($2::text = '' OR code = $2)
 GROUP BY 1, 2 ORDER BY 1, 2;

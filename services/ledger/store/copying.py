@@ -46,7 +46,7 @@ async def copy_transfers(connection: Connection, transfers: Iterable[Transfer]) 
                 *(8, debit_posted, 8, debit_held, 8, credit_posted, 8, credit_held, 8, _microseconds(created_at)),
             )
         )
-        parts += (_text(kind), _text(reason), _bigint(target_seq))
+        parts += (_texts(kind, reason), _bigint(target_seq))
     await _copy(connection, "transfers", _TRANSFER_COLUMNS, parts)
 
 
@@ -60,8 +60,8 @@ async def copy_commands(connection: Connection, commands: Iterable[CommandRecord
                 *(4, each.transfer_count, 8, _microseconds(each.created_at)),
             )
         )
-        parts += (_text(each.kind), _text(each.currency), _text(each.state), _text(each.reason))
-        parts += (_bigint(each.first_seq), _bytes(each.fingerprint), _bytes(_json(each.metadata)))
+        texts = _texts(each.kind, each.currency, each.state, each.reason)
+        parts += (texts, _bigint(each.first_seq), _bytes(each.fingerprint), _json(each.metadata))
     await _copy(connection, "commands", _COMMAND_COLUMNS, parts)
 
 
@@ -82,9 +82,9 @@ def _microseconds(moment: datetime) -> int:
 
 
 @lru_cache(maxsize=10_000)
-def _text(text: str | None) -> bytes:
-    """The same few come again and again."""
-    return _bytes(None if text is None else text.encode())
+def _texts(*texts: str | None) -> bytes:
+    """Several columns; the same few come together again and again."""
+    return b"".join([_bytes(None if text is None else text.encode()) for text in texts])
 
 
 def _bytes(value: bytes | None) -> bytes:
@@ -95,5 +95,5 @@ def _bigint(value: int | None) -> bytes:
     return _NULL if value is None else _BIGINT.pack(8, value)
 
 
-def _json(value: Mapping[str, str] | None) -> bytes | None:
-    return None if value is None else _JSONB + json.dumps(value).encode()
+def _json(value: Mapping[str, str] | None) -> bytes:
+    return _NULL if value is None else _bytes(_JSONB + json.dumps(value).encode())

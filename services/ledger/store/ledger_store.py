@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.ledger.domain.commands import AnyCommand, AnyResult, ExpireGrant, ExpireHold
+from services.ledger.domain.commands import AnyCommand, AnyResult
 from services.ledger.domain.decide import decide
 from services.ledger.domain.paging import Statement, TransferList
 from services.ledger.domain.results import AccountPlace, AccountView, ListedTransfer, TransactionView
 from services.ledger.domain.searching import TransactionList
 from services.ledger.domain.wallet import StatementView, WalletView
 from services.ledger.store import wallets
+from services.ledger.store.expiring import Due, Expiring, Place, find_due, first_places
 from services.ledger.store.find import find
 from services.ledger.store.load import load, transfer_of
 from services.ledger.store.remembered import RememberedAccounts
@@ -18,6 +19,7 @@ from services.ledger.store.statements import columns, queries
 from services.ledger.store.write import write
 from services.runtime.database import Connection, Pool, Record, in_transaction, reading
 from services.runtime.errors import ServiceError
+from services.runtime.gathering import GatheredReads
 
 # Of all books together; one takes about 400 bytes.
 ACCOUNTS_REMEMBERED_MAX = 200_000
@@ -35,6 +37,7 @@ class LedgerStore:
         self._book_count = book_count
         self._is_checked = False
         self._remembered = RememberedAccounts(ACCOUNTS_REMEMBERED_MAX // book_count)
+        self._gathered_balances = GatheredReads(self._read_balances)
 
     async def check(self) -> None:
         """Sets the books up at the very first use. Raises BookCountDiffers, or what the database says."""
@@ -71,17 +74,21 @@ class LedgerStore:
         async with reading(self._pool) as connection:
             return await wallets.read_statement(connection, statement, page_token, size)
 
-    async def find_expired(self, count_max: int) -> list[ExpireHold | ExpireGrant]:
-        """Holds and grants whose time has come, in the order of their books; of each book at most so many."""
+    def first_places(self, what: Expiring) -> list[Place]:
+        """Before everything that expires, in each book."""
+        return first_places(what, range(self._book_count))
+
+    async def find_due(self, what: Expiring, after: Sequence[Place], count_max: int) -> list[Due]:
+        """What comes next behind a place in each book whose time has come, book by book; of each at most so many."""
         await self._check_once()
         async with reading(self._pool) as connection:
-            return await wallets.find_expired(connection, count_max)
+            return await find_due(connection, what, after, count_max)
 
     async def list_transfers(self, listed: TransferList, below_seq: int, count_max: int) -> list[ListedTransfer]:
         """Newest first, those below a sequence."""
         await self._check_once()
         async with reading(self._pool) as connection:
-            accounts = await self._listed_accounts(connection, listed)
+            accounts = await self._listed_accounts(connection, listed, below_seq, count_max)
             records = await queries.list_transfers(connection, listed.book_id, accounts, below_seq, count_max)
         return [_listed(record) for record in records]
 
@@ -111,19 +118,25 @@ class LedgerStore:
             record = await queries.read_account(connection, *place)
         return None if record is None else AccountView(*record)
 
-    async def read_balances(self, places: Sequence[AccountPlace]) -> list[Record]:
+    async def read_balances(self, places: Sequence[AccountPlace]) -> Sequence[Record]:
         """The posted and held sums of each, None for an account that is not there; all of one moment."""
+        return await self._gathered_balances(places)
+
+    async def _read_balances(self, places: Sequence[AccountPlace]) -> Sequence[Record]:
         await self._check_once()
         async with reading(self._pool) as connection:
             records: list[Record] = await queries.read_balances(connection, *columns(places))
         return records
 
-    async def _listed_accounts(self, connection: Connection, listed: TransferList) -> list[int]:
+    async def _listed_accounts(
+        self, connection: Connection, listed: TransferList, below_seq: int, count_max: int
+    ) -> list[int]:
+        """The account, or those of the wallet's grants that can have transfers on this page."""
         place = (listed.book_id, listed.currency)
         if listed.account_code:
             records = await queries.find_account(connection, *place, listed.account_code)
         else:
-            records = await queries.find_wallet_accounts(connection, *place, listed.owner_id)
+            records = await queries.find_wallet_accounts(connection, *place, listed.owner_id, below_seq, count_max)
         return [record["account_id"] for record in records]
 
     async def _check_once(self) -> None:
@@ -140,4 +153,5 @@ class LedgerStore:
 
 
 def _listed(record: Record) -> ListedTransfer:
-    return ListedTransfer(transfer_of(record), record["debit_code"], record["credit_code"], record["currency"])
+    codes = record["debit_code"], record["credit_code"]
+    return ListedTransfer(transfer_of(record), *codes, record["currency"], record["expires_at"])

@@ -12,7 +12,17 @@ from services.ledger.domain.kinds import (
     TransferKind,
 )
 from services.ledger.domain.needs import TargetKey, needs_of
-from services.ledger.domain.records import Account, Book, CommandRecord, Grant, Hold, HoldPart, Key, Movement
+from services.ledger.domain.records import (
+    Account,
+    Book,
+    CommandRecord,
+    Grant,
+    Hold,
+    HoldPart,
+    Key,
+    Movement,
+    TransferExpiry,
+)
 from services.ledger.domain.results import PostedTransaction, Refund, RefundPart, RevokedGrant, Transfer
 from services.ledger.domain.state import CodeKey, State
 from services.ledger.domain.targets import left_of
@@ -146,7 +156,7 @@ class _Loading:
     ) -> None:
         """Turns the records into rows that point to each other."""
         for record in movements:
-            self.state.movements[record["book_id"], record["seq"]] = self._movement(record)
+            self._know_movement(record)
         for record in grants:
             self.state.know_grant(self._grant(record))
         for record in holds:
@@ -174,14 +184,18 @@ class _Loading:
                 self.known.know(place, account)
             self.state.accounts[place] = self._accounts[key] = account
 
-    def _movement(self, record: Record) -> Movement:
+    def _know_movement(self, record: Record) -> None:
         transfer, book_id = transfer_of(record), record["book_id"]
-        return Movement(
+        key = book_id, transfer.seq
+        self.state.movements[key] = Movement(
             transfer,
             self._accounts[book_id, transfer.debit_account_id],
             self._accounts[book_id, transfer.credit_account_id],
             left_of(transfer, record["reversed_minor"], record["is_ended"]),
         )
+        if record["expires_at"] is not None:
+            expiry = TransferExpiry(*key, transfer.transaction_id, record["expires_at"])
+            self.state.expiries[key] = expiry
 
     def _grant(self, record: Record) -> Grant:
         book_id = record["book_id"]

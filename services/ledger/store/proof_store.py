@@ -92,7 +92,8 @@ class ProofStore:
     async def trial_balance(self, currency: str, account: str) -> list[TrialBalanceRow]:
         """The sums over all books at one moment, by currency and account."""
         async with reading(self._pool) as connection:
-            return [TrialBalanceRow(*record) for record in await queries.trial_balance(connection, currency, account)]
+            records = await queries.trial_balance(connection, currency, account)
+        return [TrialBalanceRow(of, code, int(posted), int(held), count) for of, code, posted, held, count in records]
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from uuid import UUID
 
-from services.ledger.domain.commands import ExpireGrant, ExpireHold
 from services.ledger.domain.kinds import CreditCategory, TransferKind
 from services.ledger.domain.paging import Statement
 from services.ledger.domain.results import GrantView
@@ -49,19 +48,6 @@ async def read_statement(connection: Connection, statement: Statement, page_toke
         entries=_entries(records[:size], balances.get(after_seq, 0)),
         next_page_token=statement.token(records[size - 1]["seq"], to_seq) if len(records) > size else "",
     )
-
-
-async def find_expired(connection: Connection, count_max: int) -> list[ExpireHold | ExpireGrant]:
-    """Commands for holds and grants whose time has come, in the order of their books; of each at most so many."""
-    holds = [
-        ExpireHold(book_id=book_id, hold_id=hold_id, owner_id=owner_id, currency=currency)
-        for book_id, hold_id, owner_id, currency in await queries.find_expired_holds(connection, count_max)
-    ]
-    grants = [
-        ExpireGrant(book_id=book_id, grant_id=grant_id, owner_id=owner_id, currency=currency)
-        for book_id, grant_id, owner_id, currency in await queries.find_expired_grants(connection, count_max)
-    ]
-    return sorted([*holds, *grants], key=lambda command: command.book_id)
 
 
 async def _begin(connection: Connection, statement: Statement) -> tuple[int, datetime]:

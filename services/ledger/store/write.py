@@ -29,6 +29,7 @@ async def write(connection: Connection, state: State) -> None:
     await _write_grants(connection, changes)
     await _write_hold_parts(connection, changes)
     await _write_refunds(connection, changes)
+    await _write_expiries(connection, changes)
     await _write_commands(connection, changes)
     if changes.transfers:
         await copy_transfers(connection, changes.transfers)
@@ -177,6 +178,18 @@ async def _write_refunds(connection: Connection, changes: Changes) -> None:
             for position, part in enumerate(refund.parts)
         ]
         await queries.insert_refund_parts(connection, *columns(parts))
+
+
+async def _write_expiries(connection: Connection, changes: Changes) -> None:
+    made: list[Row] = [
+        (expiry.book_id, expiry.seq, expiry.transaction_id, expiry.expires_at, expiry.ended_at)
+        for expiry in changes.expiries_made
+    ]
+    if made:
+        await queries.insert_transfer_expiries(connection, *columns(made))
+    ended: list[Row] = [(expiry.book_id, expiry.seq, expiry.ended_at) for expiry in changes.expiries_ended]
+    if ended:
+        await queries.update_transfer_expiries(connection, *columns(ended))
 
 
 async def _write_commands(connection: Connection, changes: Changes) -> None:

@@ -18,7 +18,7 @@ def is_small_and_plain(state: State) -> bool:
     others = (
         *(changes.accounts_opened, changes.closings_changed, changes.commands_ended),
         *(changes.grants_made, changes.grants_changed, changes.holds_made, changes.holds_ended),
-        *(changes.holds_spent, changes.refunds_made),
+        *(changes.holds_spent, changes.refunds_made, changes.expiries_made, changes.expiries_ended),
     )
     return 0 < len(changes.transfers) <= _TRANSFERS_MAX and not any(others) and _are_plain(changes)
 
