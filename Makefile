@@ -39,7 +39,19 @@ test: install temporal ## Run every test; ARGS=... goes to pytest
 
 .PHONY: unwind
 unwind: install temporal ## The long version of the fault tests: every process killed at every step of an order
-	QUITTANCE_UNWIND=full $(TESTS) tests/faults/test_unwind.py $(ARGS)
+	QUITTANCE_UNWIND=full $(TESTS) tests/faults/test_unwind.py tests/faults/test_repair_faults.py $(ARGS)
+
+.PHONY: load
+load: install temporal ## The long version of the load tests: a backlog of 5,000 orders, workers killed for a minute
+	QUITTANCE_LOAD=full $(TESTS) tests/faults/test_load.py -s -o faulthandler_timeout=0 $(ARGS)
+
+.PHONY: screenshots
+screenshots: install temporal ## Take the pictures of docs/pictures anew from Temporal's UI (needs Chromium)
+	$(BIN)/python -m tests.screenshots
+
+.PHONY: histories
+histories: install temporal ## Record histories of workflows that are missing; ARGS=... names some to record anew
+	$(BIN)/python -m tests.orchestrator.record_histories $(ARGS)
 
 .PHONY: bench
 bench: install temporal ## Benchmarks, a table and build/bench.json; NAME=... runs one

@@ -5,7 +5,6 @@ from typing import Final
 
 from orchestrator.order_ids import order_ids
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2
-from quittance.errors.v1 import refusal_pb2
 from quittance.ledger.v1 import ledger_pb2
 from quittance.vouchers.v1 import vouchers_pb2
 
@@ -33,6 +32,7 @@ class OrderRequests:
             customer_id=self._draft.customer_id,
             currency=self._draft.currency,
             expire_time=created.backstop_time,
+            facts=vouchers_pb2.CustomerFacts(orders_placed=created.orders_placed),
             lines=[
                 vouchers_pb2.OrderLine(
                     line_number=line.line_number,
@@ -150,10 +150,12 @@ class OrderRequests:
         return order_steps_pb2.CompleteOrderRequest(order_id=self._draft.order_id)
 
     def end_order(
-        self, order_state: checkout_pb2.OrderState.ValueType, refusal: refusal_pb2.Refusal
+        self, ending: order_workflow_pb2.OrderAnswer, *, undo_pending: bool
     ) -> order_steps_pb2.EndOrderRequest:
         """Carries the whole draft, so that an order that was never created can be stored as ended."""
-        return order_steps_pb2.EndOrderRequest(draft=self._draft, order_state=order_state, refusal=refusal)
+        return order_steps_pb2.EndOrderRequest(
+            draft=self._draft, order_state=ending.order_state, refusal=ending.refusal, undo_pending=undo_pending
+        )
 
     def _redemptions(self, which: Iterable[int]) -> list[vouchers_pb2.RedemptionReference]:
         return [

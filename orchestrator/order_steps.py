@@ -2,6 +2,7 @@
 
 from orchestrator.steps import Step
 from quittance.checkout.v1 import order_steps_pb2 as checkout
+from quittance.checkout.v1 import order_workflow_pb2
 from quittance.errors.v1 import refusal_pb2
 from quittance.ledger.v1 import ledger_pb2 as ledger
 from quittance.vouchers.v1 import vouchers_pb2 as vouchers
@@ -82,7 +83,7 @@ HOLD_CREDITS = Step(
     "ledger.HoldCredits",
     ledger.HoldCreditsRequest,
     ledger.HoldCreditsResponse,
-    "Grant the credit vouchers' value and hold the credits to be used",
+    "Grant the vouchers' credit and hold all credits to be used",
 )
 CAPTURE_HOLD = Step(
     "ledger.CaptureHold",
@@ -94,7 +95,7 @@ RELEASE_HOLD = Step(
     "ledger.ReleaseHold",
     ledger.ReleaseHoldRequest,
     ledger.ReleaseHoldResponse,
-    "UNDO: free the held credits and reverse this order's grants",
+    "UNDO: free the credits and reverse this order's grants",
 )
 FREE_HOLD = Step(
     "ledger.ReleaseHold",
@@ -119,7 +120,7 @@ KEEP_REDEMPTIONS = Step(
     "vouchers.KeepRedemptions",
     vouchers.KeepRedemptionsRequest,
     vouchers.KeepRedemptionsResponse,
-    "Leave credit vouchers with the customer, whatever becomes of the payment",
+    "Leave credit vouchers with the customer from here on",
 )
 CONFIRM_REDEMPTIONS = Step(
     "vouchers.ConfirmRedemptions",
@@ -133,5 +134,26 @@ ROLLBACK_REDEMPTIONS = Step(
     vouchers.RollbackRedemptionsResponse,
     "UNDO: roll the vouchers' redemptions back",
 )
+READ_ORDER = Step(
+    "checkout.ReadOrder",
+    checkout.ReadOrderRequest,
+    checkout.ReadOrderResponse,
+    "Read how far the order came",
+)
+LIST_OPEN_ORDERS = Step(
+    "checkout.ListOpenOrders",
+    checkout.ListOpenOrdersRequest,
+    checkout.ListOpenOrdersResponse,
+    "List orders that are neither placed nor undone",
+)
 
+# The calls of services.
 ALL_STEPS = tuple(value for value in globals().values() if isinstance(value, Step))
+
+# No call of a service: the worker asks Temporal.
+FIND_ABANDONED = Step(
+    "orchestrator.FindAbandonedOrders",
+    order_workflow_pb2.FindAbandonedOrdersRequest,
+    order_workflow_pb2.FindAbandonedOrdersResponse,
+    "Ask Temporal which of the orders have no workflow that goes on",
+)

@@ -30,7 +30,6 @@ _LOCAL_RETRY_MAX = timedelta(seconds=1)
 # A provider may take its time; a lost worker is noticed after this long.
 _ATTEMPT = timedelta(seconds=15)
 _RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
-_RETRY_A_BUG_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,15 @@ class StepTimedOut(StepRefused):
         )
 
 
+class StepBroken(Exception):
+    """A bug of ours ended the step: it may have had its effect. `kind` is the bug's class."""
+
+    def __init__(self, step: str, error: FailureError) -> None:
+        super().__init__(f"{step}: {error}")
+        cause = error.cause if isinstance(error, ActivityError) else error
+        self.kind = (cause.type if isinstance(cause, ApplicationError) else None) or type(cause).__name__
+
+
 async def try_step(step: Step[Request, Response], request: Request, *, give_up_at: datetime) -> Response:
     """Does the step, repeating it under the same id while it is in doubt.
 
@@ -93,19 +101,18 @@ async def try_step(step: Step[Request, Response], request: Request, *, give_up_a
 
 
 async def persist(step: Step[Request, Response], request: Request) -> Response:
-    """Does the step however long it takes. Raises StepRefused on a definite no, nothing else."""
+    """Does the step however long it takes. Raises StepRefused on a definite no, StepBroken, nothing else."""
     if not step.calls_provider:
         try:
             return await _run_local(step, request, _LOCAL_IN_ALL)
         except FailureError as error:
             _raise_if_final(step, error)
-    while True:
-        try:
-            return await _run_visible(step, request, None)
-        except FailureError as error:
-            _raise_if_final(step, error)
-        # Only a failure of our own making ends an activity without a time limit: never spin on it.
-        await workflow.sleep(_RETRY_A_BUG_AFTER)
+    try:
+        return await _run_visible(step, request, None)
+    except FailureError as error:
+        _raise_if_final(step, error)
+        # Only a failure of our own making ends an activity without a time limit.
+        raise StepBroken(step.activity, error) from error
 
 
 async def _run_local(step: Step[Request, Response], request: Request, left: timedelta) -> Response:

@@ -20,9 +20,15 @@ SERVICES = ("ledger", "vouchers", "checkout")
 class FaultyStack:
     """Started on entering. `faults` makes faults, `shop` is a caller, `stack` the processes."""
 
-    def __init__(self, directory: Path) -> None:
-        self.stack = Stack(directory, free_ports=True, headless=True)
+    def __init__(self, directory: Path, *, headless: bool = True, events_per_run: int | None = None) -> None:
+        """`events_per_run`: how long a workflow's history may be until it is asked to go on in a new run."""
+        self.stack = Stack(directory, free_ports=True, headless=headless)
+        if events_per_run is not None:
+            limit = "limit.historyCount.suggestContinueAsNew"
+            self.stack.temporal.dynamic_configuration = {limit: str(events_per_run)}
         self.faults = FaultBoard()
+        # Of the fault proxies, by the service that is behind each.
+        self.proxies: dict[str, str] = {}
         self._exits = AsyncExitStack()
         self.shop: Shop
         self.temporal: Client
@@ -33,8 +39,9 @@ class FaultyStack:
                 name: await exits.enter_async_context(FaultProxy(name, self.stack.address(name), self.faults))
                 for name in SERVICES
             }
+            self.proxies = {name: proxy.address for name, proxy in proxies.items()}
             self.stack.set_environment(
-                "orchestrator", {f"{name.upper()}_ADDRESS": proxy.address for name, proxy in proxies.items()}
+                "orchestrator", {f"{name.upper()}_ADDRESS": address for name, address in self.proxies.items()}
             )
             await exits.enter_async_context(self.stack)
             await self.stack.start()

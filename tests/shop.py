@@ -1,10 +1,11 @@
 """A calling service in tests: sells things through the public API, and looks at what is left behind."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Self, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import grpc
@@ -15,8 +16,9 @@ from quittance.checkout.v1.checkout_pb2_grpc import CheckoutServiceStub
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from quittance.money.v1 import money_pb2
-from quittance.vouchers.v1 import vouchers_pb2
-from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
+from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2, codes_pb2, vouchers_pb2
+from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from services.runtime.channels import open_channel
 from services.runtime.grpc_errors import Refusal, refusal_of
 
@@ -27,9 +29,24 @@ CURRENCY = "OMR"
 PRICE_MINOR = 50_000
 
 
+_ids: Iterator[UUID] = iter(uuid4, None)
+
+
 def fresh_id() -> str:
     """An id that nobody has used."""
-    return str(uuid4())
+    return str(next(_ids))
+
+
+@contextmanager
+def repeatable_ids(seed: str) -> Iterator[None]:
+    """Ids that are the same whenever the seed is; for one use in one database."""
+    global _ids  # noqa: PLW0603 - of this process, like uuid4
+    dice, before = random.Random(seed), _ids
+    _ids = iter(lambda: UUID(int=dice.getrandbits(128), version=4), None)
+    try:
+        yield
+    finally:
+        _ids = before
 
 
 async def patiently(call: Callable[[], Awaitable[Result]], *, within_s: float = 60) -> Result:
@@ -53,7 +70,8 @@ class Shop:
         self._stack = stack
         self._exits = AsyncExitStack()
         self.ledger: LedgerServiceStub
-        self.vouchers: VouchersServiceStub
+        self.campaigns: CampaignsServiceStub
+        self.codes: CodesServiceStub
         self.checkout: CheckoutServiceStub
         self.http: aiohttp.ClientSession
         self.price_id = ""
@@ -65,7 +83,8 @@ class Shop:
                 for name in ("ledger", "vouchers", "checkout")
             ]
             self.ledger = LedgerServiceStub(channels[0])
-            self.vouchers = VouchersServiceStub(channels[1])
+            self.campaigns = CampaignsServiceStub(channels[1])
+            self.codes = CodesServiceStub(channels[1])
             self.checkout = CheckoutServiceStub(channels[2])
             self.http = await exits.enter_async_context(aiohttp.ClientSession())
             self.price_id = await self.new_price(PRICE_MINOR)
@@ -89,23 +108,23 @@ class Shop:
 
     async def credit_voucher(self, amount_minor: int = 10_000, *, uses_max: int = 1) -> str:
         """A campaign with one code that grants credits; answers the code."""
-        effect = vouchers_pb2.CreditGrantEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
-        return await self._voucher(vouchers_pb2.Campaign(credit_grant=effect), uses_max)
+        effect = campaign_pb2.CreditGrantEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
+        return await self._voucher(campaign_pb2.Campaign(credit_grant=effect), uses_max)
 
-    async def discount_voucher(self, amount_minor: int = 5_000, *, uses_max: int = 1) -> str:
+    async def discount_voucher(self, amount_minor: int = 5_000, *, uses_max: int = 1, **rules: Any) -> str:
         """A campaign with one code that takes an amount off; answers the code."""
-        effect = vouchers_pb2.AmountOffEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
-        return await self._voucher(vouchers_pb2.Campaign(amount_off=effect), uses_max)
+        effect = campaign_pb2.AmountOffEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
+        return await self._voucher(campaign_pb2.Campaign(amount_off=effect, **rules), uses_max)
 
-    async def _voucher(self, campaign: vouchers_pb2.Campaign, uses_max: int) -> str:
+    async def _voucher(self, campaign: campaign_pb2.Campaign, uses_max: int) -> str:
         campaign.campaign_id = fresh_id()
         campaign.name = "Test"
-        await self.vouchers.CreateCampaign(vouchers_pb2.CreateCampaignRequest(campaign=campaign))
+        await self.campaigns.CreateCampaign(campaigns_pb2.CreateCampaignRequest(campaign=campaign))
         code = f"WALK-{fresh_id()[:13].upper()}"
-        voucher = vouchers_pb2.Voucher(
+        voucher = codes_pb2.Voucher(
             voucher_id=fresh_id(), campaign_id=campaign.campaign_id, code=code, uses_max=uses_max
         )
-        await self.vouchers.CreateVoucher(vouchers_pb2.CreateVoucherRequest(voucher=voucher))
+        await self.codes.CreateVoucher(codes_pb2.CreateVoucherRequest(voucher=voucher))
         return code
 
     async def give_credits(self, customer_id: str, amount_minor: int) -> None:
@@ -200,11 +219,11 @@ class Shop:
         """How many uses of the code count."""
         return (await self.read_voucher(code)).voucher.uses
 
-    async def read_voucher(self, code: str) -> vouchers_pb2.GetVoucherResponse:
+    async def read_voucher(self, code: str) -> codes_pb2.GetVoucherResponse:
         """The voucher with its redemptions."""
         reference = vouchers_pb2.VoucherReference(code=code)
-        request = vouchers_pb2.GetVoucherRequest(voucher=reference)
-        return await patiently(lambda: self.vouchers.GetVoucher(request))
+        request = codes_pb2.GetVoucherRequest(voucher=reference)
+        return await patiently(lambda: self.codes.GetVoucher(request))
 
     async def wallet(self, customer_id: str) -> ledger_pb2.GetWalletResponse:
         """The customer's wallet."""

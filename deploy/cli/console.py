@@ -34,6 +34,13 @@ async def ledger_channel() -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+@asynccontextmanager
+async def vouchers_channel() -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the voucher service at VOUCHERS_ADDRESS."""
+    async with open_channel(os.environ.get("VOUCHERS_ADDRESS", "127.0.0.1:9052")) as channel:
+        yield channel
+
+
 class _Rate(ProgressColumn):
     """How many a second."""
 

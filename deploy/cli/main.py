@@ -13,6 +13,8 @@ from uuid import UUID
 import asyncpg
 import grpc
 
+from deploy.cli.campaign_arguments import add_campaign_commands
+from deploy.cli.code_arguments import add_code_commands
 from deploy.cli.console import err
 from deploy.cli.importing import import_wallets
 from deploy.cli.problems import UsageProblem
@@ -51,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_trial_balance(commands)
     _add_statement(commands)
     _add_import_wallets(commands)
+    vouchers = services.add_parser("vouchers", help="the vouchers at VOUCHERS_ADDRESS", formatter_class=_Formatter)
+    commands = vouchers.add_subparsers(required=True, metavar="COMMAND")
+    add_campaign_commands(commands)
+    add_code_commands(commands, _moment)
     return parser
 
 

@@ -32,8 +32,8 @@ MODULES = (
 )
 
 
-class MigrationFailed(NotReady):
-    """A service's migrations did not run; the message carries what they said."""
+class PreparationFailed(NotReady):
+    """A service's migrations or Temporal's set-up did not run; the message carries what they said."""
 
 
 class Stack:
@@ -116,7 +116,7 @@ class Stack:
             self.settings.check_ports((ADDRESSES | PORTS).keys() - {"postgres"})
             self._start_logs()
             await self._start_foundation()
-            await asyncio.gather(*(self._migrate(service) for service in SERVICES))
+            await asyncio.gather(self._set_up_temporal(), *(self._migrate(service) for service in SERVICES))
             stages = [[self._process(name, module) for name, module in stage.items()] for stage in MODULES]
             await self._supervisor.start(stages, READY_TIMEOUT_S)
         except BaseExceptionGroup as failures:
@@ -179,19 +179,27 @@ class Stack:
         }
         return app | owner
 
+    async def _set_up_temporal(self) -> None:
+        environment = self.settings.environment("orchestrator", self.databases)
+        await self._prepare(["orchestrator.setup"], environment | self._environment.get("orchestrator", {}))
+
     async def _migrate(self, service: str) -> None:
-        command = (sys.executable, "-m", "services.runtime.migrations", service, "up")
-        migration = await asyncio.create_subprocess_exec(
-            *command,
-            env=self.settings.migration_environment(self.databases, service),
+        environment = self.settings.migration_environment(self.databases, service)
+        await self._prepare(["services.runtime.migrations", service, "up"], environment)
+
+    async def _prepare(self, module: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run to its end what the processes need. Raises PreparationFailed."""
+        preparation = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *module),
+            env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=CHECKOUT,
         )
-        output, _ = await migration.communicate()
-        if migration.returncode != 0:
-            raise MigrationFailed(f"migrations of {service} failed:\n{output.decode(errors='replace')}")
+        output, _ = await preparation.communicate()
+        if preparation.returncode != 0:
+            raise PreparationFailed(f"{' '.join(module)} failed:\n{output.decode(errors='replace')}")
 
     def _process(self, name: str, module: str) -> Process:
         environment = self.settings.environment(name, self.databases) | dict(self._environment.get(name, {}))

@@ -34,6 +34,9 @@ QUICK = {"DRAIN_GRACE_S": "2", "READINESS_INTERVAL_S": "0.25"}
 # How variables with credentials end: of databases, and of payment providers.
 CREDENTIALS = ("DATABASE_URL", "_API_KEY", "_SECRET")
 
+# How variables begin that are for a Temporal elsewhere, which its own program may be set to; ours has neither.
+ANOTHER_TEMPORAL = ("TEMPORAL_TLS", "TEMPORAL_API_KEY")
+
 
 class PortTaken(Exception):
     """Somebody else listens where one of our processes has to; the message names the setting that moves ours."""
@@ -85,7 +88,11 @@ class StackSettings:
         """The environment of the process `name`: of the credentials it gets its own only."""
         pays = name in ("checkout", "sandbox")
         others = CREDENTIALS[:1] if pays else CREDENTIALS
-        inherited = {variable: value for variable, value in os.environ.items() if not variable.endswith(others)}
+        inherited = {
+            variable: value
+            for variable, value in os.environ.items()
+            if not variable.endswith(others) and not variable.startswith(ANOTHER_TEMPORAL)
+        }
         addresses = {variable: self.addresses[listener] for listener, (variable, _) in ADDRESSES.items()}
         environment = LOCAL_DEFAULTS | self._quick() | inherited | addresses
         environment["TEMPORAL_ADDRESS"] = self.addresses["temporal"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.runtime.errors import (
+    Aborted,
     AlreadyExists,
     FailedPrecondition,
     NotFound,
@@ -184,6 +185,15 @@ class OrderStateConflict(FailedPrecondition):
     order_id: UUID
     order_state: str
     step: str
+
+
+@dataclass(eq=False)
+class OrderInterrupted(Aborted):
+    """The order's workflow was stopped from outside before the order was placed."""
+
+    reason = "ORDER_INTERRUPTED"
+    text = "order {order_id} was interrupted: nothing of it is left, place a new one"
+    order_id: UUID
 
 
 @dataclass(eq=False)

@@ -23,6 +23,7 @@ from services.checkout.workflow_client import open_workflows
 from services.runtime.database import open_pool
 from services.runtime.server import Server, Service, run
 from services.runtime.settings import DatabaseSettings
+from services.runtime.temporal import TemporalSettings
 
 
 class CheckoutSettings(DatabaseSettings):
@@ -37,9 +38,8 @@ class CheckoutSettings(DatabaseSettings):
     peer_timeout_s: float = Field(3.0, gt=0)
     ledger_address: str = Field("127.0.0.1:9051", validation_alias="LEDGER_ADDRESS")
     vouchers_address: str = Field("127.0.0.1:9052", validation_alias="VOUCHERS_ADDRESS")
-    temporal_address: str = Field("127.0.0.1:7233", validation_alias="TEMPORAL_ADDRESS")
-    temporal_namespace: str = Field("default", validation_alias="TEMPORAL_NAMESPACE")
-    temporal_task_queue: str = Field("quittance", validation_alias="TEMPORAL_TASK_QUEUE")
+    # host:port where Temporal's SDK shows its metrics of this client; empty switches it off.
+    temporal_metrics_address: str = ""
     # Of orders that name no provider.
     payment_provider: str = Field("sandbox", validation_alias="PAYMENT_PROVIDER")
 
@@ -52,14 +52,13 @@ class Serving(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(settings: CheckoutSettings) -> AsyncIterator[Serving]:
+async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> AsyncIterator[Serving]:
     """Both servers, from the first call taken to the last one answered."""
-    namespace, task_queue = settings.temporal_namespace, settings.temporal_task_queue
     async with (
         open_pool(settings, "checkout") as pool,
         open_providers() as providers,
         open_peers(settings.ledger_address, settings.vouchers_address, settings.peer_timeout_s) as peers,
-        open_workflows(settings.temporal_address, namespace, task_queue) as workflows,
+        open_workflows(temporal, settings.temporal_metrics_address) as workflows,
     ):
         store = CheckoutStore(pool)
         quoter = Quoter(store, peers)
@@ -78,16 +77,16 @@ async def serving(settings: CheckoutSettings) -> AsyncIterator[Serving]:
             yield Serving(server, http_address)
 
 
-async def serve(settings: CheckoutSettings) -> None:
+async def serve(settings: CheckoutSettings, temporal: TemporalSettings) -> None:
     """Serves until the process is told to stop."""
-    async with serving(settings) as running:
+    async with serving(settings, temporal) as running:
         await running.server.run_until_signal()
 
 
 def main() -> None:
     """Settings from the environment, then serve."""
-    settings = CheckoutSettings()
-    run(lambda: serve(settings), settings)
+    settings, temporal = CheckoutSettings(), TemporalSettings()
+    run(lambda: serve(settings, temporal), settings)
 
 
 if __name__ == "__main__":

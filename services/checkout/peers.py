@@ -38,7 +38,12 @@ class Peers:
         return wallet.available_minor
 
     async def assess_vouchers(
-        self, customer_id: UUID, currency: str, lines: Sequence[PricedLine], codes: Sequence[str]
+        self,
+        customer_id: UUID,
+        currency: str,
+        lines: Sequence[PricedLine],
+        codes: Sequence[str],
+        facts: vouchers_pb2.CustomerFacts,
     ) -> Sequence[vouchers_pb2.VoucherAssessment]:
         """What each code would do, in the order asked. Raises the voucher service's reasons, SERVICE_UNAVAILABLE."""
         request = vouchers_pb2.ValidateVouchersRequest(
@@ -54,6 +59,7 @@ class Peers:
                 for line in lines
             ],
             vouchers=[vouchers_pb2.VoucherReference(code=code) for code in codes],
+            facts=facts,
         )
         answer = await _asked("vouchers", self._vouchers.ValidateVouchers(request, timeout=self._timeout_s))
         return answer.assessments

@@ -10,12 +10,12 @@ from services.checkout.domain.orders import DOMAIN, Draft, OrderAnswer, OrderVou
 from services.checkout.domain.prices import stale_part
 from services.checkout.domain.requests import PlaceRequest
 from services.checkout.domain.state import InFlight
-from services.checkout.errors import CheckoutInFlight, OrderAlreadyPlaced, WorkflowsUnavailable
+from services.checkout.errors import CheckoutInFlight, OrderAlreadyPlaced, OrderInterrupted, WorkflowsUnavailable
 from services.checkout.quoting import Quote, Quoter
 from services.checkout.refusals import is_definite
 from services.checkout.servicer import decode
 from services.checkout.store.checkout_store import CheckoutStore, StoredOrder
-from services.checkout.workflow_client import WorkflowClient
+from services.checkout.workflow_client import WorkflowClient, WorkflowGone
 from services.runtime.errors import PassedOn, ServiceError
 
 # How long an order that is replaced may take to end, and how often it is looked at.
@@ -73,6 +73,7 @@ class OrderPlacer:
             answer = await self._workflows.cancel(order_id, deadline)
             stored = await self._store.read_order(order_id)
             if answer is None and stored.order.state in IN_FLIGHT - FORWARD_ONLY:
+                self._workflows.repair(order_id)
                 raise WorkflowsUnavailable
             undo_pending = answer is not None and answer.undo_pending
         if stored.order.state in FORWARD_ONLY:
@@ -81,13 +82,31 @@ class OrderPlacer:
 
     async def _begin(self, draft: Draft, deadline: float | None) -> StoredOrder:
         """Starts the order's workflow, or joins those who wait for its first answer."""
-        answer = await self._workflows.place(draft, deadline)
+        try:
+            answer = await self._workflows.place(draft, deadline)
+        except WorkflowGone:
+            return await self._left_by_workflow(draft)
         stored = await self._store.find_order(draft.order_id)
         if stored is not None:
             stored.order.check_same(draft.request_fingerprint)
         if answer is not None and answer.refusal is not None:
             raise await self._refused(answer, answer.refusal, draft.customer_id)
         if stored is None or (answer is None and stored.order.state is OrderState.PENDING):
+            raise WorkflowsUnavailable
+        return await self._answer(stored)
+
+    async def _left_by_workflow(self, draft: Draft) -> StoredOrder:
+        """What an order whose workflow is not there any more has come to; one that is still open gets repaired."""
+        stored = await self._store.find_order(draft.order_id)
+        if stored is None:
+            # Stopped before its first step, which stores the order: so nothing was done anywhere.
+            interrupted = Refusal.of(OrderInterrupted(order_id=draft.order_id))
+            await self._store.execute(RefuseOrder(draft=draft, refusal=interrupted))
+            stored = await self._store.read_order(draft.order_id)
+        stored.order.check_same(draft.request_fingerprint)
+        if stored.order.is_open:
+            self._workflows.repair(draft.order_id)
+        if stored.order.state is OrderState.PENDING:
             raise WorkflowsUnavailable
         return await self._answer(stored)
 

@@ -50,7 +50,10 @@ class Quoter:
     async def _assess(self, basket: Basket, lines: Sequence[PricedLine]) -> Sequence[vouchers_pb2.VoucherAssessment]:
         if not basket.voucher_codes:
             return ()
-        return await self._peers.assess_vouchers(basket.customer_id, basket.currency, lines, basket.voucher_codes)
+        facts = vouchers_pb2.CustomerFacts(orders_placed=await self._store.count_placed_orders(basket.customer_id))
+        return await self._peers.assess_vouchers(
+            basket.customer_id, basket.currency, lines, basket.voucher_codes, facts
+        )
 
     async def _wallet(self, basket: Basket) -> int:
         return await self._peers.available_credits(basket.customer_id, basket.currency) if basket.use_credits else 0

@@ -86,7 +86,7 @@ class Webhooks:
             return status, outcome
 
     async def _receive(self, provider: str, event: ProviderEvent, raw_body: bytes) -> EventOutcome:
-        """Stores and applies the event, then nudges the order's workflow."""
+        """Stores and applies the event, then nudges the workflow of an order that is still open."""
         order_id = await self._order_of(provider, event)
         stored = Event(
             provider=provider,
@@ -101,8 +101,14 @@ class Webhooks:
         if outcome in (EventOutcome.FAILED, EventOutcome.LATE):
             _log.error("webhook_needs_a_person", provider=provider, order_id=str(order_id), outcome=outcome.value)
         if order_id is not None and event.kind in _ENDINGS:
-            self._workflows.nudge(order_id)
+            await self._nudge(order_id)
         return outcome
+
+    async def _nudge(self, order_id: UUID) -> None:
+        """Only an open order has a workflow, or must get one that repairs it."""
+        found = await self._store.find_order(order_id)
+        if found is not None and found.order.is_open:
+            self._workflows.nudge(order_id)
 
     async def _order_of(self, provider: str, event: ProviderEvent) -> UUID | None:
         if event.order_id is not None or event.session_id is None:

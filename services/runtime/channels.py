@@ -10,6 +10,10 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel that connects when first used, so that processes may start in any order."""
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+def open_channel(address: str, *, is_shared: bool = True) -> grpc.aio.Channel:
+    """A channel that connects when first used, so that processes may start in any order.
+
+    is_shared: whether it uses a connection together with the process's other channels to the same address.
+    """
+    local = () if is_shared else (("grpc.use_local_subchannel_pool", 1),)
+    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *local))

@@ -1,6 +1,6 @@
 """Protobuf messages as payloads of workflows: JSON, so that they can be read in Temporal's UI.
 
-Whoever speaks to Temporal, as client or as worker, uses this one `data_converter`.
+Whoever speaks to Temporal, as client or as worker, uses this one `data_converter`; with a codec, `converter_with` it.
 """
 
 import dataclasses
@@ -8,8 +8,10 @@ import dataclasses
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
     DefaultPayloadConverter,
     JSONProtoPayloadConverter,
+    PayloadCodec,
 )
 
 
@@ -31,3 +33,17 @@ class PayloadConverter(CompositePayloadConverter):
 
 
 data_converter = dataclasses.replace(DataConverter.default, payload_converter_class=PayloadConverter)
+
+
+def converter_with(codec: PayloadCodec | None) -> DataConverter:
+    """The data converter behind a codec, which sees every payload last: the place to encrypt or to compress.
+
+    The texts of failures then go through the codec as well.
+    """
+    if codec is None:
+        return data_converter
+    return dataclasses.replace(
+        data_converter,
+        payload_codec=codec,
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )

@@ -1,6 +1,6 @@
 """SQL in a file, asked for by name.
 
-A package keeps its statements in sql/queries.sql, each one below a line with its name and kind:
+A package keeps its statements in sql/*.sql, most in queries.sql, each one below a line with its name and kind:
 
     -- name: find_box :one
     -- Why this is asked: ...
@@ -43,7 +43,7 @@ class Query:
 
 
 class Queries:
-    """The statements of one file as attributes. An unknown name raises AttributeError."""
+    """The statements of a package as attributes. An unknown name raises AttributeError."""
 
     def __init__(self, statements: Iterator[Query]) -> None:
         self._by_name: dict[str, Query] = {}
@@ -63,8 +63,12 @@ class Queries:
 
 
 def load_queries(package: str) -> Queries:
-    """The statements in sql/queries.sql of this package. Raises ValueError naming the line that makes no sense."""
-    return parse_queries((files(package) / "sql" / "queries.sql").read_text(encoding="utf-8"))
+    """The statements in sql/*.sql of this package. Raises ValueError naming the line that makes no sense.
+
+    A name stands in one of the files only.
+    """
+    sources = [path for path in (files(package) / "sql").iterdir() if path.name.endswith(".sql")]
+    return Queries(query for path in sources for query in _statements(path.read_text(encoding="utf-8")))
 
 
 def parse_queries(text: str) -> Queries:

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,14 @@ class Latency:
     median_ms: float
     p95_ms: float
     samples: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one thing, and what one of it cost each process in processor time."""
+
+    per_s: float
+    cpu_ms_each: Mapping[str, float]
 
 
 async def latencies(
@@ -46,16 +55,30 @@ async def latencies(
     return {name: _latency(of_name) for name, of_name in taken.items()}
 
 
-async def rates(actions: Mapping[str, CallersAction], *, callers: int, slices: int, slice_s: float) -> dict[str, float]:
-    """How many a second of each, with so many callers at once; each thing has the machine for a slice, in turns."""
+async def rates(
+    actions: Mapping[str, CallersAction],
+    *,
+    callers: int,
+    slices: int,
+    slice_s: float,
+    cpu_seconds: Callable[[], Mapping[str, float]] = dict,
+) -> dict[str, Rate]:
+    """How many a second of each, with so many callers at once; each thing has the machine for a slice, in turns.
+
+    `cpu_seconds`: processor time so far, by process.
+    """
     done = dict.fromkeys(actions, 0)
     spent_s = dict.fromkeys(actions, 0.0)
+    used_s: dict[str, Counter[str]] = {name: Counter() for name in actions}
     for _ in range(slices):
         for name, action in actions.items():
+            before = cpu_seconds()
             count, seconds = await _slice(action, callers, slice_s)
+            after = cpu_seconds()
             done[name] += count
             spent_s[name] += seconds
-    return {name: done[name] / spent_s[name] for name in actions}
+            used_s[name].update({process: after[process] - before[process] for process in after})
+    return {name: _rate(done[name], spent_s[name], used_s[name]) for name in actions}
 
 
 async def _timed(name: str, action: Action) -> dict[str, float]:
@@ -77,6 +100,11 @@ async def _slice(action: CallersAction, callers: int, slice_s: float) -> tuple[i
 
     counts = await asyncio.gather(*(call(number) for number in range(callers)))
     return sum(counts), time.perf_counter() - started
+
+
+def _rate(done: int, spent_s: float, used_s: Mapping[str, float]) -> Rate:
+    each = {process: round(1000 * seconds / done, 2) for process, seconds in used_s.items()}
+    return Rate(done / spent_s, each)
 
 
 def _latency(samples_ms: list[float]) -> Latency:

@@ -1,118 +1,89 @@
 """How long an order takes, and how many there are in a second, next to workflows that do nothing.
 
-Everything is real and on this machine: PostgreSQL with fsync, Temporal's development server, all services. Callers
-wait for the answer that a shop waits for; the reference is waited for in the same way.
+Everything is real and on this machine: PostgreSQL with fsync, Temporal's server, all services. Callers wait for the
+answer that a shop waits for. Next to each order stand bare workflows with as many empty steps, on the same server,
+started and waited for in the same way: with local activities, with normal ones, with none; and with local ones that
+are what a step is at least, a call that stores a row.
 """
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 
-from temporalio.client import Client
-
-from quittance.checkout.v1 import checkout_pb2
-from services.runtime.payloads import data_converter
+from deploy.local.stack import Stack
+from tests.bench.bare_workflows import LOCAL, NORMAL, STORING, BareWorkflows, bare_workflows
 from tests.bench.conditions import conditions_of
-from tests.bench.empty_workflow import EmptyWorkflows, empty_workflows
-from tests.bench.measuring import Latency, latencies, rates
+from tests.bench.cpu import cpu_seconds
+from tests.bench.measuring import Action, CallersAction, Latency, Rate, latencies, rates
+from tests.bench.order_callers import COMPENSATED, PAID_PART_PLACED, PAY_PAGE, OrderCallers
 from tests.bench.registry import Row, benchmark
 from tests.bench.running_stack import running_stack
-from tests.shop import CURRENCY, PRICE_MINOR, Shop, fresh_id
+from tests.shop import Shop
 
 # Bounded: with one caller by samples or by time, whichever comes first, with many by time.
 WARM_UP = 10
 SAMPLES = 80
-SAMPLES_WITHIN_S = 20.0
+SAMPLES_WITHIN_S = 35.0
 CALLERS = (16, 64)
 SLICES = 2
-SLICE_S = 4.0
-# More than any caller can spend within a run.
-CREDITS_MINOR = PRICE_MINOR * 100_000
-# How often a shop looks whether an order is placed.
-LOOK_EVERY_S = 0.002
+SLICE_S = 2.5
 
 CREDIT_ORDER = "credit order: placed"
-PAY_PAGE = "paid order: its pay page"
+# Steps of the order's workflow up to the answer, side-by-side ones counted as one.
+CREDIT_ORDER_STEPS = 6
+PAY_PAGE_STEPS = 4
+
 PAID_ORDER = "paid order: placed"
+REFUSED_ORDER = "refused order and the provider's switch"
+WHOLE_ORDER = "order with everything: placed"
+
 EMPTY = "empty workflow"
-# Started together with an update whose answer is waited for, as PlaceOrder does it.
-EMPTY_BY_UPDATE = "empty, by update"
-
-
-class Orders:
-    """A shop's customers; each places one order after the other."""
-
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-        self._rich: list[str] = []
-
-    async def invite(self, count: int) -> None:
-        """Sees to it that there are so many customers with credits."""
-        while len(self._rich) < count:
-            customer_id = fresh_id()
-            await self._shop.give_credits(customer_id, CREDITS_MINOR)
-            self._rich.append(customer_id)
-
-    async def by_credits(self, caller: int = 0) -> None:
-        """An order of one of the customers with credits, until it is placed."""
-        expected = checkout_pb2.PriceBreakdown(subtotal_minor=PRICE_MINOR, credits_minor=PRICE_MINOR)
-        order = await self._shop.place(self._request(self._rich[caller], expected, use_credits=True))
-        assert order.state == checkout_pb2.ORDER_STATE_PLACED
-
-    async def by_payment(self) -> Mapping[str, float]:
-        """An order of a new customer, paid at once. Answers when the pay page was there."""
-        started = time.perf_counter()
-        expected = checkout_pb2.PriceBreakdown(subtotal_minor=PRICE_MINOR, amount_due_minor=PRICE_MINOR)
-        order = await self._shop.place(self._request(fresh_id(), expected, use_credits=False))
-        until_page_s = time.perf_counter() - started
-        assert order.payment.payment_url, "there is no pay page"
-        await self._shop.on_pay_page(order.payment.payment_url, "pay")
-        while (await self._shop.read_order(order.order_id)).state != checkout_pb2.ORDER_STATE_PLACED:
-            await asyncio.sleep(LOOK_EVERY_S)
-        return {PAY_PAGE: until_page_s}
-
-    def _request(
-        self, customer_id: str, expected: checkout_pb2.PriceBreakdown, *, use_credits: bool
-    ) -> checkout_pb2.PlaceOrderRequest:
-        return checkout_pb2.PlaceOrderRequest(
-            order_id=fresh_id(),
-            customer_id=customer_id,
-            currency=CURRENCY,
-            lines=[checkout_pb2.LineRequest(price_id=self._shop.price_id, quantity=1)],
-            use_credits=use_credits,
-            expected=expected,
-        )
+KINDS = (LOCAL, STORING, NORMAL)
 
 
 @benchmark("orders")
 async def measure() -> Sequence[Row]:
+    """On Temporal's development server, whose history is an SQLite file."""
+    async with running_stack() as stack:
+        return await measure_on(stack, {})
+
+
+async def measure_on(stack: Stack, more_conditions: Mapping[str, object]) -> Sequence[Row]:
     """Latencies with one caller, then rates with many."""
     async with AsyncExitStack() as exits:
-        stack = await exits.enter_async_context(running_stack())
         shop = await exits.enter_async_context(Shop(stack))
-        client = await Client.connect(stack.address("temporal"), data_converter=data_converter)
-        empty = await exits.enter_async_context(empty_workflows(client))
-        conditions = await conditions_of(stack)
-        orders = Orders(shop)
+        bare = await exits.enter_async_context(bare_workflows(stack.address("temporal"), stack.address("checkout")))
+        conditions = {**await conditions_of(stack), **more_conditions}
+        orders = OrderCallers(shop)
         await orders.invite(max(CALLERS))
-        return [*await _latency_rows(orders, empty, conditions), *await _rate_rows(orders, empty, conditions)]
+        return [*await _latency_rows(orders, bare, conditions), *await _rate_rows(stack, orders, bare, conditions)]
 
 
-async def _latency_rows(orders: Orders, empty: EmptyWorkflows, conditions: Mapping[str, object]) -> list[Row]:
-    actions = {
+def _bare(steps: int, kind: str) -> str:
+    return f"bare, {steps} {kind} steps"
+
+
+async def _latency_rows(orders: OrderCallers, bare: BareWorkflows, conditions: Mapping[str, object]) -> list[Row]:
+    actions: dict[str, Action] = {
         CREDIT_ORDER: orders.by_credits,
-        EMPTY: empty.run,
         PAID_ORDER: orders.by_payment,
-        EMPTY_BY_UPDATE: empty.run_by_update,
+        WHOLE_ORDER: orders.by_everything,
+        REFUSED_ORDER: orders.refused,
+        EMPTY: partial(bare.run, 0),
     }
+    for steps in (CREDIT_ORDER_STEPS, PAY_PAGE_STEPS):
+        actions |= {_bare(steps, kind): partial(bare.run, steps, kind) for kind in KINDS}
     measured = await latencies(actions, warm_up=WARM_UP, samples=SAMPLES, within_s=SAMPLES_WITHIN_S)
-    return [
-        _latency_row(name, reference, measured, conditions)
-        for name in (CREDIT_ORDER, PAY_PAGE, PAID_ORDER)
-        for reference in (EMPTY, EMPTY_BY_UPDATE)
+    compared = [
+        *((CREDIT_ORDER, _bare(CREDIT_ORDER_STEPS, kind)) for kind in KINDS),
+        (CREDIT_ORDER, EMPTY),
+        *((PAY_PAGE, _bare(PAY_PAGE_STEPS, kind)) for kind in KINDS),
+        (PAY_PAGE, EMPTY),
+        (PAID_ORDER, EMPTY),
+        (COMPENSATED, PAID_PART_PLACED),
     ]
+    return [_latency_row(name, reference, measured, conditions) for name, reference in compared]
 
 
 def _latency_row(name: str, reference: str, measured: Mapping[str, Latency], conditions: Mapping[str, object]) -> Row:
@@ -131,19 +102,44 @@ def _latency_row(name: str, reference: str, measured: Mapping[str, Latency], con
     )
 
 
-async def _rate_rows(orders: Orders, empty: EmptyWorkflows, conditions: Mapping[str, object]) -> list[Row]:
+def _called(bare: BareWorkflows, steps: int, kind: str) -> CallersAction:
+    async def run(_caller: int) -> None:
+        await bare.run(steps, kind)
+
+    return run
+
+
+async def _rate_rows(
+    stack: Stack, orders: OrderCallers, bare: BareWorkflows, conditions: Mapping[str, object]
+) -> list[Row]:
+    references = {_bare(CREDIT_ORDER_STEPS, kind): (CREDIT_ORDER_STEPS, kind) for kind in KINDS} | {EMPTY: (0, LOCAL)}
+    actions: dict[str, CallersAction] = {CREDIT_ORDER: orders.by_credits}
+    actions |= {name: _called(bare, *what) for name, what in references.items()}
     rows = []
     for callers in CALLERS:
-        actions = {CREDIT_ORDER: orders.by_credits, EMPTY: lambda _caller: empty.run()}
-        measured = await rates(actions, callers=callers, slices=SLICES, slice_s=SLICE_S)
-        rows.append(
-            Row(
-                name=f"credit order, {callers} callers",
-                value=measured[CREDIT_ORDER],
-                unit="/s",
-                reference=EMPTY,
-                reference_value=measured[EMPTY],
-                conditions={**conditions, "callers": callers, "slices": SLICES, "slice_s": SLICE_S},
-            )
+        measured = await rates(
+            actions, callers=callers, slices=SLICES, slice_s=SLICE_S, cpu_seconds=partial(cpu_seconds, stack)
         )
+        rows += [
+            _rate_row(callers, measured[CREDIT_ORDER], reference, measured[reference], conditions)
+            for reference in references
+        ]
     return rows
+
+
+def _rate_row(callers: int, rate: Rate, reference: str, of_reference: Rate, conditions: Mapping[str, object]) -> Row:
+    return Row(
+        name=f"{CREDIT_ORDER}, {callers} callers",
+        value=rate.per_s,
+        unit="/s",
+        reference=reference,
+        reference_value=of_reference.per_s,
+        conditions={
+            **conditions,
+            "callers": callers,
+            "slices": SLICES,
+            "slice_s": SLICE_S,
+            "cpu_ms_each": rate.cpu_ms_each,
+            "reference_cpu_ms_each": of_reference.cpu_ms_each,
+        },
+    )

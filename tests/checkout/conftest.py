@@ -18,11 +18,13 @@ from deploy.local.postgres import EmbeddedPostgres
 from quittance.checkout.v1.checkout_pb2_grpc import CheckoutServiceStub
 from quittance.checkout.v1.order_steps_pb2_grpc import OrderStepsServiceStub
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
-from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
+from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from services.checkout.main import CheckoutSettings, serving
 from services.ledger.main import LedgerSettings
 from services.ledger.main import serving as serving_ledger
 from services.runtime.migrations import migrate_up, migrations_of
+from services.runtime.temporal import TemporalSettings
 from services.vouchers.main import VouchersSettings
 from services.vouchers.main import serving as serving_vouchers
 from tests.checkout.shop import Shop
@@ -37,7 +39,8 @@ class Peers(NamedTuple):
     """The services that checkout reads from."""
 
     ledger: LedgerServiceStub
-    vouchers: VouchersServiceStub
+    campaigns: CampaignsServiceStub
+    codes: CodesServiceStub
     ledger_address: str
     vouchers_address: str
 
@@ -80,8 +83,8 @@ async def peers(postgres: EmbeddedPostgres) -> AsyncIterator[Peers]:
         grpc.aio.insecure_channel(ledger.address) as ledger_channel,
         grpc.aio.insecure_channel(vouchers.address) as vouchers_channel,
     ):
-        stubs = LedgerServiceStub(ledger_channel), VouchersServiceStub(vouchers_channel)
-        yield Peers(*stubs, ledger.address, vouchers.address)
+        codes = CampaignsServiceStub(vouchers_channel), CodesServiceStub(vouchers_channel)
+        yield Peers(LedgerServiceStub(ledger_channel), *codes, ledger.address, vouchers.address)
 
 
 @pytest.fixture(scope="package")
@@ -118,7 +121,8 @@ def configured(shared_sandbox: SandboxProcess) -> Iterator[pytest.MonkeyPatch]:
 @asynccontextmanager
 async def serving_checkout(settings: CheckoutSettings) -> AsyncIterator[Checkout]:
     """A checkout with these settings and clients of it."""
-    async with serving(settings) as running, grpc.aio.insecure_channel(running.server.address) as channel:
+    nobody = TemporalSettings(address=f"127.0.0.1:{free_port()}")
+    async with serving(settings, nobody) as running, grpc.aio.insecure_channel(running.server.address) as channel:
         http_url = f"http://{running.http_address}"
         yield Checkout(CheckoutServiceStub(channel), OrderStepsServiceStub(channel), http_url)
 
@@ -131,7 +135,6 @@ def checkout_settings(checkout_database: EmbeddedPostgres, peers: Peers, http_ad
         http_address=http_address,
         ledger_address=peers.ledger_address,
         vouchers_address=peers.vouchers_address,
-        temporal_address=f"127.0.0.1:{free_port()}",
     )
 
 
@@ -143,7 +146,7 @@ async def checkout(checkout_settings: CheckoutSettings, configured: pytest.Monke
 
 @pytest.fixture
 def shop(checkout: Checkout, peers: Peers) -> Shop:
-    return Shop(checkout.orders, checkout.steps, peers.ledger, peers.vouchers)
+    return Shop(checkout.orders, checkout.steps, peers.ledger, peers.campaigns, peers.codes)
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from quittance.errors.v1 import refusal_pb2
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from quittance.money.v1 import money_pb2
-from quittance.vouchers.v1 import vouchers_pb2
-from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
+from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2, codes_pb2
+from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from services.runtime.grpc_errors import Refusal, refusal_of
 from services.runtime.ids import new_id
 
@@ -67,12 +68,14 @@ class Shop:
         orders: CheckoutServiceStub,
         steps: OrderStepsServiceStub,
         ledger: LedgerServiceStub,
-        vouchers: VouchersServiceStub,
+        campaigns: CampaignsServiceStub,
+        codes: CodesServiceStub,
     ) -> None:
         self.orders = orders
         self.steps = steps
         self.ledger = ledger
-        self.vouchers = vouchers
+        self.campaigns = campaigns
+        self.codes = codes
 
     # Goods, vouchers, wallets
 
@@ -90,15 +93,15 @@ class Shop:
         """A code that grants credits or takes an amount off."""
         amount = money_pb2.Money(amount_minor=credit_minor or off_minor, currency=CURRENCY)
         effect: dict[str, Any] = (
-            {"credit_grant": vouchers_pb2.CreditGrantEffect(amount=amount)}
+            {"credit_grant": campaign_pb2.CreditGrantEffect(amount=amount)}
             if credit_minor
-            else {"amount_off": vouchers_pb2.AmountOffEffect(amount=amount)}
+            else {"amount_off": campaign_pb2.AmountOffEffect(amount=amount)}
         )
-        rules = vouchers_pb2.Campaign(campaign_id=fresh_id(), name="Test", **effect, **campaign)
-        await self.vouchers.CreateCampaign(vouchers_pb2.CreateCampaignRequest(campaign=rules))
+        rules = campaign_pb2.Campaign(campaign_id=fresh_id(), name="Test", **effect, **campaign)
+        await self.campaigns.CreateCampaign(campaigns_pb2.CreateCampaignRequest(campaign=rules))
         code = f"WALK-{new_id().hex[-12:].upper()}"
-        voucher = vouchers_pb2.Voucher(voucher_id=fresh_id(), campaign_id=rules.campaign_id, code=code)
-        await self.vouchers.CreateVoucher(vouchers_pb2.CreateVoucherRequest(voucher=voucher))
+        voucher = codes_pb2.Voucher(voucher_id=fresh_id(), campaign_id=rules.campaign_id, code=code)
+        await self.codes.CreateVoucher(codes_pb2.CreateVoucherRequest(voucher=voucher))
         return code
 
     async def give_credits(self, customer_id: str, amount_minor: int) -> None:
@@ -221,6 +224,22 @@ class Shop:
         """The pivot."""
         return await self.steps.BeginSettling(order_steps_pb2.BeginSettlingRequest(order_id=order_id))
 
+    async def standing(self, order_id: str) -> order_steps_pb2.ReadOrderResponse:
+        """How far the order came."""
+        return await self.steps.ReadOrder(order_steps_pb2.ReadOrderRequest(order_id=order_id))
+
+    async def open_orders(self, *, unchanged_for_s: int = 0, page_size: int = 1000) -> list[str]:
+        """All that are open, page by page."""
+        found: list[str] = []
+        request = order_steps_pb2.ListOpenOrdersRequest(unchanged_for_s=unchanged_for_s, page_size=page_size)
+        while True:
+            page = await self.steps.ListOpenOrders(request)
+            assert len(page.order_ids) <= page_size
+            found += page.order_ids
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
     async def complete(self, order_id: str) -> datetime:
         """The last step; answers when the order was placed."""
         answer = await self.steps.CompleteOrder(order_steps_pb2.CompleteOrderRequest(order_id=order_id))
@@ -231,7 +250,11 @@ class Shop:
         draft: order_workflow_pb2.OrderDraft,
         state: checkout_pb2.OrderState.ValueType = checkout_pb2.ORDER_STATE_FAILED,
         reason: str = "PAYMENT_EXPIRED",
+        *,
+        undo_pending: bool = False,
     ) -> checkout_pb2.OrderState.ValueType:
         """Ends an order without a sale."""
-        request = order_steps_pb2.EndOrderRequest(draft=draft, order_state=state, refusal=some_refusal(reason))
+        request = order_steps_pb2.EndOrderRequest(
+            draft=draft, order_state=state, refusal=some_refusal(reason), undo_pending=undo_pending
+        )
         return (await self.steps.EndOrder(request)).order_state

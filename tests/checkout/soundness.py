@@ -49,7 +49,10 @@ BROKEN = {
             OR NOT (created_at <= coalesce(handed_over_at, created_at)
                 AND coalesce(handed_over_at, created_at) <= coalesce(settling_at, ended_at, updated_at)
                 AND coalesce(settling_at, created_at) <= coalesce(placed_at, updated_at))
-            OR updated_at <> greatest(created_at, updated_at, handed_over_at, settling_at, placed_at, ended_at)
+            OR updated_at <> greatest(
+                created_at, updated_at, handed_over_at, settling_at, placed_at, ended_at, undone_at
+            )
+            OR undone_at < ended_at OR undone_at IS NOT NULL AND ended_at IS NULL
     """,
     "each moment of a payment stands with its state": """
         SELECT payment_id FROM payments

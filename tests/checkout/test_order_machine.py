@@ -88,7 +88,8 @@ class World:
             "expired": ApplyNews(order_id=order_id, news=replace(paid, state=PaymentState.EXPIRED)),
             "begin settling": BeginSettling(order_id=order_id),
             "complete": CompleteOrder(order_id=order_id),
-            "end": EndOrder(draft=self.draft, state=OrderState.EXPIRED, refusal=REFUSAL),
+            "end": EndOrder(draft=self.draft, state=OrderState.EXPIRED, refusal=REFUSAL, undo_pending=False),
+            "end early": EndOrder(draft=self.draft, state=OrderState.EXPIRED, refusal=REFUSAL, undo_pending=True),
         }
 
     def do(self, name: str) -> object:
@@ -143,6 +144,7 @@ def check(before: World, world: World) -> None:
         if order.state in FORWARD_ONLY:
             assert order.breakdown is not None
             assert order.breakdown.amount_due_minor == 0 or (payment is not None and payment.pays)
+        assert order.undone_at is None or order.state in ENDED
         if order.state in ENDED:
             assert payment is None or not payment.pays
     if payment is not None:
@@ -152,7 +154,10 @@ def check(before: World, world: World) -> None:
         assert order is not None
         assert order.draft == before.order.draft
         if before.order.state in ENDED | {OrderState.PLACED}:
-            assert order == before.order
+            assert replace(order, undone_at=None, updated_at=BEGUN_AT) == replace(
+                before.order, undone_at=None, updated_at=BEGUN_AT
+            )
+        assert before.order.is_open or order == before.order
     if before.payment is not None and before.payment.state is PaymentState.PAID:
         assert payment is not None
         assert money_of(payment) == money_of(before.payment)

@@ -89,7 +89,7 @@ async def test_quote_without_the_other_services_is_unavailable(
         update={"http_address": "127.0.0.1:0", "vouchers_address": f"127.0.0.1:{free_port()}"}
     )
     async with serving_checkout(settings) as lonely:
-        alone = Shop(lonely.orders, lonely.steps, peers.ledger, peers.vouchers)
+        alone = Shop(lonely.orders, lonely.steps, peers.ledger, peers.campaigns, peers.codes)
         async with refused("SERVICE_UNAVAILABLE") as answer:
             await alone.quote(lines=lines, voucher_codes=["ANY-CODE"])
         assert answer.metadata == {"service": "vouchers"}
@@ -286,7 +286,7 @@ async def test_codes_and_pay_pages_stand_in_no_log_line_and_no_row_of_an_order(
     shop: Shop, sandbox: SandboxProcess, owner_connection: asyncpg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """C-3."""
-    code, unknown = await shop.code(off_minor=1_000), f"SECRET-{fresh_id()[-12:].upper()}"
+    code, unknown = await shop.code(off_minor=1_000), f"SECRET-{fresh_id()[-8:].upper()}"
     waiting = await shop.awaiting_payment()
     await shop.quote(voucher_codes=[code, unknown])
     request = await shop.request([code, unknown], customer_id=waiting.customer_id)

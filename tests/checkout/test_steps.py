@@ -99,6 +99,19 @@ async def test_create_order_with_a_taken_id_is_refused(shop: Shop) -> None:
         await shop.create(draft)
 
 
+async def test_create_order_repeated_after_it_was_placed_tells_the_same_facts(shop: Shop) -> None:
+    """S-5: a worker that was too slow takes all steps again, and no step may find another request under its id."""
+    lines = [checkout_pb2.LineRequest(price_id=await shop.price(0), quantity=1)]
+    draft = await shop.draft(lines=lines, expected=checkout_pb2.PriceBreakdown())
+    first = await shop.create(draft)
+    await shop.settle_price(draft.order_id)
+    await shop.begin_settling(draft.order_id)
+    await shop.complete(draft.order_id)
+    assert await shop.create(draft) == first
+    later = await shop.draft(customer_id=draft.customer_id)
+    assert (await shop.create(later)).orders_placed == first.orders_placed + 1
+
+
 async def test_create_order_while_another_is_on_its_way_names_it(shop: Shop) -> None:
     """P5. The pay page's address is not in it: steps go through workflows."""
     first = await shop.awaiting_payment()
@@ -393,7 +406,7 @@ async def test_every_step_after_the_end_is_refused(shop: Shop) -> None:
 async def test_every_step_of_an_unknown_order_is_refused(shop: Shop) -> None:
     for step in (
         *(shop.settle_price, shop.open, shop.hand_over, shop.begin_settling, shop.complete),
-        *(shop.read_payment, shop.read_order, shop.cancel),
+        *(shop.read_payment, shop.read_order, shop.cancel, shop.standing),
     ):
         async with refused("ORDER_NOT_FOUND"):
             await step(fresh_id())

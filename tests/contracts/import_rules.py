@@ -4,6 +4,7 @@
     store        asyncpg, own domain and errors, runtime; the only place that touches the database
     servicer     own domain, store and errors, use cases, runtime, generated code; no try/except
     use cases    several calls in a row that no command covers: own package, runtime, generated code; no library
+    qualification the library for conditions; own domain and errors; as pure as the domain
     edges        main, webhooks, payments …: own package, runtime, their library; never asyncpg
     workflows    temporalio.workflow, .common, .exceptions, generated messages, one another, derived ids
     activities   temporalio.activity, .exceptions, generated stubs, runtime, the steps
@@ -75,11 +76,16 @@ USE_CASE = Rule(
     may_import=(*STANDARD_LIBRARY, *GENERATED_CODE, "{own}", "services.runtime"),
     may_not_use=(*HIDDEN_IMPORTS, "{own}.main"),
 )
+# Conditions that somebody typed: the one place that asks the library for them.
+QUALIFICATION = Rule(
+    may_import=(*PURE, "cel", "{own}.domain", "{own}.errors"),
+    may_not_use=(*CLOCK_AND_CHANCE, *INPUT_AND_OUTPUT),
+)
 SERVICER = Rule(
     may_import=(
         *(*STANDARD_LIBRARY, *GENERATED_CODE, "grpc.aio", "grpc"),
         *("{own}.domain", "{own}.store", "{own}.errors", "{own}.servicer", "services.runtime"),
-        *(f"{{own}}.{name}" for name in USE_CASES),
+        *(f"{{own}}.{name}" for name in (*USE_CASES, "qualification")),
     ),
     may_not_use=(*HIDDEN_IMPORTS, "contextlib.suppress"),
     only_of=(("grpc", ("aio.ServicerContext",)),),
@@ -89,7 +95,8 @@ EDGE = Rule(may_import=None, may_not_use=(*HIDDEN_IMPORTS, "asyncpg", "temporali
 WORKFLOW_CLIENT = Rule(may_import=None, may_not_use=(*HIDDEN_IMPORTS, "asyncpg"))
 BUSINESS = ("quittance.ledger", "quittance.vouchers", "quittance.checkout", "quittance.money")
 RUNTIME = Rule(may_import=None, may_not_use=(*HIDDEN_IMPORTS, *BUSINESS, "temporalio"))
-PAYLOADS = Rule(may_import=None, may_not_use=(*HIDDEN_IMPORTS, *BUSINESS))
+# How the others reach Temporal, and what they send there.
+TO_TEMPORAL = Rule(may_import=None, may_not_use=(*HIDDEN_IMPORTS, *BUSINESS))
 WORKFLOW = Rule(
     may_import=(
         *(*PURE, *GENERATED_MESSAGES, "asyncio", "orchestrator"),
@@ -97,7 +104,10 @@ WORKFLOW = Rule(
     ),
     may_not_use=(
         *(*CLOCK_AND_CHANCE, *INPUT_AND_OUTPUT),
-        *("orchestrator.main", "orchestrator.activities", "orchestrator.settings"),
+        *(
+            f"orchestrator.{name}"
+            for name in ("abandoned_orders", "activities", "main", "namespace", "schedules", "settings", "setup")
+        ),
     ),
     only_of=(("asyncio", ASYNCIO_IN_WORKFLOWS),),
     is_replayed=True,
@@ -124,11 +134,16 @@ RULES_OF_A_SERVICE = {
     "peers": EDGE,
     "sweeps": EDGE,
     "proofs": EDGE,
+    "code_making": EDGE,
+    "qualification": QUALIFICATION,
     "workflow_client": WORKFLOW_CLIENT,
     **dict.fromkeys(USE_CASES, USE_CASE),
 }
 # Everything else in orchestrator/ is replayed from histories, or imported by what is.
-RULES_OF_THE_ORCHESTRATOR = {"main": ORCHESTRATOR_EDGE, "settings": ORCHESTRATOR_EDGE, "activities": ACTIVITIES}
+RULES_OF_THE_ORCHESTRATOR = {
+    "activities": ACTIVITIES,
+    **dict.fromkeys(("abandoned_orders", "main", "namespace", "schedules", "settings", "setup"), ORCHESTRATOR_EDGE),
+}
 
 
 def violations(path: str, text: str) -> list[str]:
@@ -160,7 +175,7 @@ def _rule_for(path: str) -> tuple[Rule | None, str]:
         return RULES_OF_THE_ORCHESTRATOR.get(parts[1], WORKFLOW), "orchestrator"
     own = ".".join(parts[:2])
     if own == "services.runtime":
-        return (PAYLOADS if parts[2] == "payloads" else RUNTIME), own
+        return (TO_TEMPORAL if parts[2] in ("payloads", "temporal") else RUNTIME), own
     return RULES_OF_A_SERVICE.get(parts[2]), own
 
 

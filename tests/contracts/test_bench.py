@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.bench.measuring import latencies, rates
 from tests.bench.registry import Row
 from tests.bench.report import write_json
+from tests.bench.temporal_programs import without_btree_gin
 
 
 async def test_latencies_are_taken_in_turns_and_without_the_warm_up() -> None:
@@ -32,9 +33,14 @@ async def test_rates_count_what_all_callers_have_done() -> None:
         numbers.add(number)
         await asyncio.sleep(0.001)
 
-    measured = await rates({"action": action}, callers=4, slices=2, slice_s=0.02)
+    used_s = iter((1.0, 2.0, 2.0, 4.0))
+    measured = await rates(
+        {"action": action}, callers=4, slices=2, slice_s=0.02, cpu_seconds=lambda: {"process": next(used_s)}
+    )
     assert numbers == {0, 1, 2, 3}
-    assert 0 < measured["action"] < 4 / 0.001
+    assert 0 < measured["action"].per_s < 4 / 0.001
+    # 3 s of processor time and two slices of at least 20 ms: the figure is per action, in milliseconds.
+    assert 0 < measured["action"].cpu_ms_each["process"] <= 3000 / 4
 
 
 def test_figures_are_written_next_to_their_reference(tmp_path: Path) -> None:
@@ -50,3 +56,17 @@ def test_figures_are_written_next_to_their_reference(tmp_path: Path) -> None:
         "ratio": 1.5,
         "conditions": {"cores": 2},
     }
+
+
+def test_schema_of_temporal_goes_without_an_extension_and_its_indexes_without_the_namespace() -> None:
+    schema = """DO LANGUAGE 'plpgsql' $$
+    BEGIN
+        CREATE EXTENSION btree_gin;
+    END
+$$;
+CREATE INDEX a ON executions USING GIN (namespace_id, Text01);
+CREATE INDEX b ON executions (namespace_id, Text01);
+"""
+    assert without_btree_gin(schema) == (
+        "CREATE INDEX a ON executions USING GIN (Text01);\nCREATE INDEX b ON executions (namespace_id, Text01);\n"
+    )

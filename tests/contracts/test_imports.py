@@ -24,6 +24,8 @@ FORBIDDEN = {
     "domain imports temporalio": ("services/ledger/domain/x.py", "from temporalio import workflow"),
     "domain imports its store": ("services/ledger/domain/x.py", "from services.ledger.store import write"),
     "domain imports more of runtime": ("services/ledger/domain/x.py", "from services.runtime.database import Pool"),
+    "domain evaluates expressions": ("services/vouchers/domain/x.py", "import cel"),
+    "qualification reads the clock": ("services/vouchers/qualification.py", "from time import time"),
     "domain waits": ("services/ledger/domain/x.py", "import asyncio"),
     "domain reads the clock": ("services/ledger/domain/x.py", "from datetime import datetime\ndatetime.now()"),
     "domain reads the clock by another name": ("services/ledger/domain.py", "import datetime as d\nd.datetime.now()"),

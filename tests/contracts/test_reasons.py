@@ -22,6 +22,7 @@ ENUMS: dict[str, EnumDescriptor] = {
     "checkout": checkout_errors.ErrorReason.DESCRIPTOR,
 }
 UNSPECIFIED = "UNSPECIFIED"
+ERRORS_OF = "services/{}/errors"
 # Said by an order's workflow, in the name of checkout.
 SAID_BY_THE_ORCHESTRATOR = {"STEP_TIMED_OUT", "ORDER_CANCELLED", "PAYMENT_DECLINED", "PAYMENT_EXPIRED"}
 # Numbers that mean the same in every service; own reasons begin above.
@@ -29,10 +30,12 @@ COMMON_NUMBERS_MAX = 9
 
 
 def errors_of(package: str) -> list[type[ServiceError]]:
-    """The errors that services/<package>/errors.py defines and that name a reason."""
-    module = importlib.import_module(f"services.{package}.errors")
+    """The errors that services/<package>/errors.py, or the modules of such a package, define and name a reason for."""
     return [
         member
+        for path in python_files("services")
+        if path.startswith(ERRORS_OF.format(package))
+        for module in [importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))]
         for _, member in inspect.getmembers(module, inspect.isclass)
         if issubclass(member, ServiceError) and member.__module__ == module.__name__
         if "reason" in vars(member) and member is not PassedOn
@@ -51,7 +54,7 @@ def rule_of(value: EnumValueDescriptor) -> reason_pb2.ReasonRule:
 
 def names_used(folder: str, *, but_not_in: str) -> set[str]:
     """Every name in the Python files of a folder."""
-    paths = [path for path in python_files("services") if path.startswith(folder) and path != but_not_in]
+    paths = [path for path in python_files("services") if path.startswith(folder) and not path.startswith(but_not_in)]
     nodes = [node for path in paths for node in ast.walk(ast.parse(read(path)))]
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -86,7 +89,7 @@ def test_reason_of_a_service_is_named_by_one_error_only(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_error_of_a_service_is_raised_somewhere(service: str) -> None:
-    names = names_used(f"services/{service}/", but_not_in=f"services/{service}/errors.py")
+    names = names_used(f"services/{service}/", but_not_in=ERRORS_OF.format(service))
     assert [error.__name__ for error in errors_of(service) if error.__name__ not in names] == []
 
 

@@ -6,15 +6,18 @@ from uuid import UUID
 import pytest
 from temporalio import workflow
 
-from deploy.local import temporal as local_temporal
 from orchestrator.checkout_workflow import CheckoutWorkflow
+from orchestrator.code_steps import CODE_STEPS
+from orchestrator.main import WORKFLOWS
 from orchestrator.order_ids import order_ids
+from orchestrator.order_repair_workflow import REPAIR_SUMMARY, OrderRepairWorkflow, repair_id_of
 from orchestrator.order_steps import ALL_STEPS
 from orchestrator.order_story import SEARCH_ATTRIBUTES, state_name
+from orchestrator.schedules import SCHEDULES
 from orchestrator.steps import Step
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2
 from quittance.ledger.v1 import ledger_pb2
-from quittance.vouchers.v1 import vouchers_pb2
+from quittance.vouchers.v1 import codes_pb2, vouchers_pb2
 from services.checkout import workflow_client
 from services.checkout.domain import kinds, payments
 
@@ -22,6 +25,7 @@ SERVICES = {
     "checkout": order_steps_pb2.DESCRIPTOR.services_by_name["OrderStepsService"],
     "ledger": ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     "vouchers": vouchers_pb2.DESCRIPTOR.services_by_name["VouchersService"],
+    "codes": codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
 }
 
 
@@ -32,12 +36,25 @@ def test_workflow_has_the_names_that_checkout_calls() -> None:
     assert workflow_client.PAYMENT_SIGNAL in definition.signals
 
 
+def test_repair_is_the_same_for_all_who_start_it() -> None:
+    """There is one at a time, whoever found the order."""
+    order_id = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    definition = workflow._Definition.must_from_class(OrderRepairWorkflow)
+    assert definition.name == workflow_client.REPAIR_WORKFLOW_TYPE
+    assert repair_id_of(str(order_id)) == workflow_client.repair_id_of(order_id)
+    assert REPAIR_SUMMARY == workflow_client.REPAIR_SUMMARY
+
+
+def test_schedules_start_workflows_that_there_are() -> None:
+    names = {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
+    assert {repeated.workflow for repeated in SCHEDULES} <= names
+
+
 def test_search_attributes_are_the_same_for_all_who_name_them() -> None:
-    set_at_the_start = {
-        attribute.name for name, attribute in vars(workflow_client).items() if name.endswith("_ATTRIBUTE")
-    }
-    assert set_at_the_start <= SEARCH_ATTRIBUTES
-    assert set(local_temporal.SEARCH_ATTRIBUTES) == SEARCH_ATTRIBUTES
+    set_at_the_start = [attribute for name, attribute in vars(workflow_client).items() if name.endswith("_ATTRIBUTE")]
+    known = {attribute.name: attribute.indexed_value_type for attribute in SEARCH_ATTRIBUTES}
+    assert set_at_the_start
+    assert all(known[attribute.name] == attribute.indexed_value_type for attribute in set_at_the_start)
 
 
 def test_order_states_are_written_alike_by_both_sides() -> None:
@@ -46,7 +63,7 @@ def test_order_states_are_written_alike_by_both_sides() -> None:
     assert {state_name(number) for number in numbers} == {state.value for state in kinds.OrderState}
 
 
-@pytest.mark.parametrize("step", ALL_STEPS, ids=lambda step: step.summary)
+@pytest.mark.parametrize("step", [*ALL_STEPS, *CODE_STEPS], ids=lambda step: step.summary)
 def test_step_is_a_call_that_exists(step: Step[Any, Any]) -> None:
     service, _, method = step.activity.partition(".")
     rpc = SERVICES[service].methods_by_name[method]

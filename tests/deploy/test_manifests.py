@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from deploy.local.stack_settings import ADDRESSES
+from orchestrator import setup
 from services.runtime.settings import DatabaseSettings, Settings
+from services.runtime.temporal import TemporalSettings
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "deploy" / "k8s"
 PROCESSES = ("ledger", "vouchers", "checkout", "orchestrator")
@@ -19,6 +21,13 @@ def documents(file: str) -> dict[tuple[str, str], Any]:
     """Objects of one file by kind and name."""
     loaded = yaml.safe_load_all((MANIFESTS / file).read_text())
     return {(document["kind"], document["metadata"]["name"]): document for document in loaded}
+
+
+WORKLOADS = {
+    "checkout": documents("checkout.yaml")["Deployment", "checkout"],
+    "orchestrator": documents("orchestrator.yaml")["Deployment", "orchestrator"],
+    "set-up-temporal": documents("temporal.yaml")["Job", "set-up-temporal"],
+}
 
 
 def container_of(workload: Any) -> Any:
@@ -105,6 +114,29 @@ def test_migrations_run_as_the_owner_whom_the_service_never_sees(service: str) -
     assert f"{service.upper()}_MIGRATION_DATABASE_URL" in environment_of(migration)
     process = container_of(documents(f"{service}.yaml")["Deployment", service])
     assert not {name for name in environment_of(process) if "MIGRATION" in name}
+
+
+@pytest.mark.parametrize("process", ["checkout", "orchestrator", "set-up-temporal"])
+def test_whoever_speaks_to_temporal_finds_the_files_that_the_settings_may_name(process: str) -> None:
+    """Of what is commented out in the settings, every name is one, and every file is in the secret."""
+    lines = (MANIFESTS / "settings.env").read_text().splitlines()
+    optional = dict(line.removeprefix("# ").split("=", 1) for line in lines if line.startswith("# TEMPORAL_"))
+    assert {name.removeprefix("TEMPORAL_").lower() for name in optional} <= TemporalSettings.model_fields.keys()
+    workload = WORKLOADS[process]
+    (mount,) = container_of(workload)["volumeMounts"]
+    (volume,) = workload["spec"]["template"]["spec"]["volumes"]
+    assert volume["secret"]["optional"]
+    files = documents("secrets.example.yaml")["Secret", volume["secret"]["secretName"]]["stringData"]
+    assert {value for value in optional.values() if value != "true"} == {
+        f"{mount['mountPath']}/{file}" for file in files
+    }
+
+
+def test_temporal_is_set_up_by_a_job() -> None:
+    container = container_of(WORKLOADS["set-up-temporal"])
+    assert container["args"] == [setup.__name__]
+    settings = environment_of(container | {"env": []})
+    assert settings["TEMPORAL_ADDRESS"]
 
 
 def test_kustomization_lists_every_manifest_but_the_example() -> None:

@@ -54,6 +54,15 @@ def test_process_gets_no_credentials_but_its_own(tmp_path: Path, monkeypatch: py
     assert credentials("sandbox") == payments
 
 
+def test_settings_for_a_temporal_elsewhere_are_not_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporal's own program reads the same variables."""
+    for name in ("TLS", "TLS_SERVER_NAME", "API_KEY", "API_KEY_FILE", "PAYLOAD_CODEC"):
+        monkeypatch.setenv(f"TEMPORAL_{name}", "elsewhere")
+    environment = StackSettings(tmp_path).environment("checkout", DATABASES)
+    inherited = {name for name, value in environment.items() if value == "elsewhere"}
+    assert inherited == {"TEMPORAL_PAYLOAD_CODEC"}
+
+
 def test_other_postgres_needs_all_of_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = StackSettings(tmp_path)
     assert settings.external_databases() == {}

@@ -12,6 +12,7 @@ from typing import Self
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -35,6 +36,8 @@ class Fault(enum.Enum):
     HOOK_BEFORE = "something happens before it"
     # A hook runs after the service has answered, and the answer is lost.
     HOOK_AFTER = "something happens after it"
+    # Answered with the plan's answer; the service never sees it.
+    ANSWERED = "answered by somebody else"
 
 
 Hook = Callable[[], Awaitable[None]]
@@ -47,7 +50,10 @@ class Plan:
     fault: Fault
     times: int | None = 1
     hook: Hook | None = None
+    answer: Message | None = None
     hits: int = 0
+    # Calls that have met the fault and are not answered yet.
+    under_way: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,29 @@ class FaultBoard:
 
     calls: list[Call] = field(default_factory=list)
     _plans: dict[tuple[str, str], Plan] = field(default_factory=dict)
+    _cut_off: dict[str, Plan] = field(default_factory=dict)
 
     def plan(
-        self, workflow_id: str, rpc: str, fault: Fault, *, times: int | None = 1, hook: Hook | None = None
+        self,
+        workflow_id: str,
+        rpc: str,
+        fault: Fault,
+        *,
+        times: int | None = 1,
+        hook: Hook | None = None,
+        answer: Message | None = None,
     ) -> Plan:
         """The next `times` calls of `rpc` by this workflow meet `fault`."""
-        plan = self._plans[workflow_id, rpc] = Plan(fault, times, hook)
+        plan = self._plans[workflow_id, rpc] = Plan(fault, times, hook, answer)
         return plan
+
+    def cut_off(self, workflow_id: str) -> None:
+        """From now on no call of this workflow arrives. Of one that was terminated, the worker hears seconds later."""
+        self._cut_off[workflow_id] = Plan(Fault.LOST_BEFORE, times=None)
 
     def take(self, workflow_id: str, rpc: str) -> Plan | None:
         """The plan for a call that has just come; counts it."""
-        plan = self._plans.get((workflow_id, rpc))
+        plan = self._cut_off.get(workflow_id) or self._plans.get((workflow_id, rpc))
         if plan is not None and plan.times is not None and plan.hits >= plan.times:
             plan = None
         if plan is not None:
@@ -94,7 +112,8 @@ class FaultProxy(grpc.GenericRpcHandler):
     def __init__(self, service: str, upstream: str, board: FaultBoard) -> None:
         self._service = service
         self._board = board
-        self._channel = open_channel(upstream)
+        # Connections of its own: gRPC would share one that failed before the service was there with the callers.
+        self._channel = open_channel(upstream, is_shared=False)
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers((self,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -120,17 +139,30 @@ class FaultProxy(grpc.GenericRpcHandler):
 
     async def _handle(self, method: str, workflow_id: str, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         plan = self._board.take(workflow_id, f"{self._service}.{method.rpartition('/')[2]}")
-        fault = plan.fault if plan else None
+        if plan is None:
+            return await self._pass_on(method, workflow_id, request, context)
+        plan.under_way += 1
+        try:
+            return await self._handle_with(plan, method, workflow_id, request, context)
+        finally:
+            plan.under_way -= 1
+
+    async def _handle_with(
+        self, plan: Plan, method: str, workflow_id: str, request: bytes, context: grpc.aio.ServicerContext
+    ) -> bytes:
+        fault = plan.fault
         if fault is Fault.REFUSED_BEFORE:
             await context.abort_with_status(_definite_refusal())
         if fault is Fault.LOST_BEFORE:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "lost on the way (test)")
-        if fault is Fault.HOOK_BEFORE and plan and plan.hook:
+        if fault in (Fault.HOOK_BEFORE, Fault.ANSWERED) and plan.hook:
             await plan.hook()
+        if fault is Fault.ANSWERED and plan.answer:
+            return plan.answer.SerializeToString()
         answer = await self._pass_on(method, workflow_id, request, context)
         if fault is Fault.DOUBLED:
             answer = await self._pass_on(method, workflow_id, request, context)
-        if fault is Fault.HOOK_AFTER and plan and plan.hook:
+        if fault is Fault.HOOK_AFTER and plan.hook:
             await plan.hook()
         if fault in (Fault.LOST_AFTER, Fault.HOOK_AFTER):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost (test)")

@@ -121,9 +121,14 @@ async def assert_kept(purchase: Purchase, state: checkout_pb2.OrderState.ValueTy
 
 
 async def assert_placed(purchase: Purchase) -> None:
-    """S-3, P-2, V6: every step is in effect, once."""
-    shop = purchase.stack.shop
+    """The order's workflow has ended well, and every step is in effect, once."""
     await purchase.stack.workflow_of(purchase.order_id).result()
+    await assert_all_in_effect(purchase)
+
+
+async def assert_all_in_effect(purchase: Purchase) -> None:
+    """S-3, P-2, V6: every step of a placed order is in effect, once."""
+    shop = purchase.stack.shop
     for code in (purchase.credit_code, purchase.discount_code):
         assert await _counted(purchase, code) == [vouchers_pb2.REDEMPTION_STATE_CONFIRMED]
         assert await shop.uses(code) == 1

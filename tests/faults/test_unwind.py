@@ -110,7 +110,8 @@ async def test_undo_after_hand_over_that_is_repeated_is_done_once(stack: FaultyS
     await assert_kept(purchase, checkout_pb2.ORDER_STATE_FAILED)
 
 
-def _victims(dice: random.Random) -> tuple[str, ...]:
+def victims(dice: random.Random) -> tuple[str, ...]:
+    """Who is killed at a step: everybody, one after the other, or whom the dice choose."""
     return PROCESSES if EVERY_PROCESS else (dice.choice(PROCESSES),)
 
 
@@ -129,7 +130,7 @@ async def test_process_killed_at_a_step_changes_nothing_for_the_customer(
     stack: FaultyStack, step: str, dice: random.Random
 ) -> None:
     """V2: a crash of any process at any point."""
-    for victim in _victims(dice):
+    for victim in victims(dice):
         purchase = await new_purchase(stack)
         await _kill_at(purchase, step, victim, dice)
         await purchase.place_and_pay()
@@ -141,7 +142,7 @@ async def test_process_killed_at_a_step_changes_nothing_for_the_customer(
 async def test_process_killed_at_an_undo_leaves_a_clean_slate(
     stack: FaultyStack, undo: str, dice: random.Random
 ) -> None:
-    for victim in _victims(dice):
+    for victim in victims(dice):
         purchase = await new_purchase(stack)
         stack.faults.plan(purchase.workflow_id, LAST_STRAW, Fault.REFUSED_BEFORE)
         await _kill_at(purchase, undo, victim, dice)

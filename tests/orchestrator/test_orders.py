@@ -88,6 +88,19 @@ async def test_credit_voucher_larger_than_the_order_leaves_the_rest_in_the_walle
     assert (wallet.balance_minor, wallet.held_minor, wallet.available_minor) == (10_000, 0, 10_000)
 
 
+async def test_voucher_for_first_orders_is_taken_once_and_refused_for_the_second_order(shop: Shop) -> None:
+    """V7: checkout tells the vouchers how many orders this customer has placed."""
+    customer = fresh_id()
+    await shop.give_credits(customer, 2 * PRICE_MINOR)
+    codes = [await shop.discount_voucher(first_order_only=True) for _ in range(2)]
+    first = await shop.place(await shop.order(customer, codes[:1]))
+    assert (first.state, first.breakdown.discount_minor) == (PLACED, 5_000)
+    second = await shop.order(customer, codes[1:])
+    assert second.expected.discount_minor == 0
+    refusal = await shop.refused(second)
+    assert (refusal.reason, refusal.metadata["orders_placed"]) == ("NOT_FIRST_ORDER", "1")
+
+
 async def test_declined_payment_keeps_credit_and_returns_discount(stack: FaultyStack) -> None:
     """V1: the pay page's address had been handed over."""
     purchase = await new_purchase(stack)
@@ -226,6 +239,24 @@ async def test_unknown_code_is_refused(shop: Shop) -> None:
     request = await shop.order(fresh_id())
     request.voucher_codes.append("NO-SUCH-CODE-1")
     assert (await shop.refused(request)).reason == "VOUCHER_NOT_FOUND"
+
+
+async def test_customer_who_tries_codes_out_is_refused_with_a_retry_time(shop: Shop) -> None:
+    """At once, not after the time that a step in doubt is given; and without a word about the right code."""
+    customer_id, code = fresh_id(), await shop.discount_voucher()
+    for _ in range(10):
+        request = await shop.order(customer_id)
+        request.voucher_codes.append(f"WRONG-{fresh_id()[-8:]}")
+        assert (await shop.refused(request)).reason == "VOUCHER_NOT_FOUND"
+    request = await shop.order(customer_id)
+    request.voucher_codes.append(code)
+    for _ in range(2):
+        refusal = await shop.refused(request, timeout_s=10)
+        assert (refusal.status, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS")
+        assert (refusal.domain, refusal.metadata["order_state"]) == ("vouchers.quittance", "failed")
+        assert 500 < (refusal.retry_after_s or 0) <= 600
+    assert await shop.uses(code) == 0
+    assert (await shop.place(await shop.order(customer_id))).state == AWAITING_PAYMENT
 
 
 async def test_unknown_price_is_refused(shop: Shop) -> None:

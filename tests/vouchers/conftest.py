@@ -9,10 +9,9 @@ import grpc
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from quittance.vouchers.v1 import vouchers_pb2_grpc
 from services.runtime.migrations import migrate_up, migrations_of
 from services.vouchers.main import VouchersSettings, serving
-from tests.vouchers.requests import Shop
+from tests.vouchers.requests import Shop, Stub
 from tests.vouchers.soundness import assert_vouchers_sound
 
 DATABASE = "vouchers_tests"
@@ -33,18 +32,18 @@ async def vouchers_database(postgres: EmbeddedPostgres) -> AsyncIterator[Embedde
 @pytest.fixture(scope="session")
 def vouchers_settings(vouchers_database: EmbeddedPostgres) -> VouchersSettings:
     url = vouchers_database.url(DATABASE, "vouchers_app")
-    return VouchersSettings(database_url=url, address="127.0.0.1:0", log_level="WARNING")
+    return VouchersSettings(database_url=url, address="127.0.0.1:0", log_level="WARNING", verify_interval_s=0)
 
 
 @asynccontextmanager
-async def connected(settings: VouchersSettings) -> AsyncIterator[vouchers_pb2_grpc.VouchersServiceStub]:
+async def connected(settings: VouchersSettings) -> AsyncIterator[Stub]:
     """A server with these settings and a client of it."""
     async with serving(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
-        yield vouchers_pb2_grpc.VouchersServiceStub(channel)
+        yield Stub(channel)
 
 
 @pytest.fixture(scope="session")
-async def vouchers(vouchers_settings: VouchersSettings) -> AsyncIterator[vouchers_pb2_grpc.VouchersServiceStub]:
+async def vouchers(vouchers_settings: VouchersSettings) -> AsyncIterator[Stub]:
     async with connected(vouchers_settings) as stub:
         yield stub
 
@@ -52,14 +51,14 @@ async def vouchers(vouchers_settings: VouchersSettings) -> AsyncIterator[voucher
 @pytest.fixture(scope="session")
 async def second_vouchers(
     vouchers_settings: VouchersSettings,
-) -> AsyncIterator[vouchers_pb2_grpc.VouchersServiceStub]:
+) -> AsyncIterator[Stub]:
     """Another server on the same database."""
     async with connected(vouchers_settings) as stub:
         yield stub
 
 
 @pytest.fixture
-def shop(vouchers: vouchers_pb2_grpc.VouchersServiceStub) -> Shop:
+def shop(vouchers: Stub) -> Shop:
     return Shop(vouchers)
 
 

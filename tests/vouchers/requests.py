@@ -10,7 +10,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quittance.money.v1 import money_pb2
-from quittance.vouchers.v1 import vouchers_pb2, vouchers_pb2_grpc
+from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2, codes_pb2, vouchers_pb2
+from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
+from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
 from services.runtime.grpc_errors import Refusal, refusal_of
 from services.runtime.ids import new_id
 
@@ -18,9 +21,23 @@ RESERVED = vouchers_pb2.REDEMPTION_STATE_RESERVED
 KEPT = vouchers_pb2.REDEMPTION_STATE_KEPT
 CONFIRMED = vouchers_pb2.REDEMPTION_STATE_CONFIRMED
 ROLLED_BACK = vouchers_pb2.REDEMPTION_STATE_ROLLED_BACK
+DRAFT = campaign_pb2.CAMPAIGN_STATE_DRAFT
+ACTIVE = campaign_pb2.CAMPAIGN_STATE_ACTIVE
+PAUSED = campaign_pb2.CAMPAIGN_STATE_PAUSED
+ENDED = campaign_pb2.CAMPAIGN_STATE_ENDED
 ALREADY_IN_WALLET = vouchers_pb2.REDEMPTION_STATE_ALREADY_IN_WALLET
 
-Stub = vouchers_pb2_grpc.VouchersServiceStub
+
+EFFECTS = {"credit_grant", "amount_off", "percent_off", "free_item", "cheapest_free", "buy_get"}
+
+
+class Stub(VouchersServiceStub):
+    """Clients of one server: of redemptions, and beside them of campaigns and codes."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        self.campaigns = CampaignsServiceStub(channel)
+        self.codes = CodesServiceStub(channel)
 
 
 def some_id() -> str:
@@ -37,18 +54,18 @@ def money(amount_minor: int, currency: str = "OMR") -> money_pb2.Money:
     return money_pb2.Money(amount_minor=amount_minor, currency=currency)
 
 
-def credit_grant(amount_minor: int = 10_000, **fields: object) -> vouchers_pb2.CreditGrantEffect:
-    return vouchers_pb2.CreditGrantEffect(**{"amount": money(amount_minor), "priority": 10, "valid_days": 90, **fields})
+def credit_grant(amount_minor: int = 10_000, **fields: object) -> campaign_pb2.CreditGrantEffect:
+    return campaign_pb2.CreditGrantEffect(**{"amount": money(amount_minor), "priority": 10, "valid_days": 90, **fields})
 
 
-def amount_off(amount_minor: int = 10_000, currency: str = "OMR") -> vouchers_pb2.AmountOffEffect:
-    return vouchers_pb2.AmountOffEffect(amount=money(amount_minor, currency))
+def amount_off(amount_minor: int = 10_000, currency: str = "OMR") -> campaign_pb2.AmountOffEffect:
+    return campaign_pb2.AmountOffEffect(amount=money(amount_minor, currency))
 
 
-def campaign(**fields: object) -> vouchers_pb2.Campaign:
+def campaign(**fields: object) -> campaign_pb2.Campaign:
     """A campaign of 10 OMR credit, unless an effect is given."""
-    effect = {} if "amount_off" in fields else {"credit_grant": credit_grant()}
-    return vouchers_pb2.Campaign(**{"campaign_id": some_id(), "name": "Walk", **effect, **fields})
+    effect = {} if EFFECTS & fields.keys() else {"credit_grant": credit_grant()}
+    return campaign_pb2.Campaign(**{"campaign_id": some_id(), "name": "Walk", **effect, **fields})
 
 
 def lines(*amounts_minor: int) -> list[vouchers_pb2.OrderLine]:
@@ -77,6 +94,7 @@ class Order:
     lines: Sequence[vouchers_pb2.OrderLine] = field(default_factory=lambda: lines(30_000, 20_000))
     redemption_ids: list[str] = field(default_factory=list)
     expire_time: Timestamp = field(default_factory=lambda: in_days(30))
+    facts: vouchers_pb2.CustomerFacts | None = None
 
     def __post_init__(self) -> None:
         self.redemption_ids = self.redemption_ids or [some_id() for _ in self.codes]
@@ -99,6 +117,7 @@ class Order:
                 for reference in self.references
             ],
             expire_time=self.expire_time,
+            facts=self.facts,
         )
 
     def validate(self) -> vouchers_pb2.ValidateVouchersRequest:
@@ -107,6 +126,12 @@ class Order:
             currency=self.currency,
             lines=self.lines,
             vouchers=[by_code(code) for code in self.codes],
+            facts=self.facts,
+        )
+
+    def qualify(self) -> vouchers_pb2.QualifyCampaignsRequest:
+        return vouchers_pb2.QualifyCampaignsRequest(
+            customer_id=self.customer_id, currency=self.currency, lines=self.lines, facts=self.facts
         )
 
     def keep(self) -> vouchers_pb2.KeepRedemptionsRequest:
@@ -118,6 +143,11 @@ class Order:
     def roll_back(self) -> vouchers_pb2.RollbackRedemptionsRequest:
         return vouchers_pb2.RollbackRedemptionsRequest(customer_id=self.customer_id, redemptions=self.references)
 
+    def restore(self, cause: int = vouchers_pb2.RESTORE_CAUSE_REFUND) -> vouchers_pb2.RestoreRedemptionsRequest:
+        return vouchers_pb2.RestoreRedemptionsRequest(
+            customer_id=self.customer_id, redemptions=self.references, cause=cause
+        )
+
 
 class Shop:
     """What tests say in one line each."""
@@ -127,16 +157,16 @@ class Shop:
 
     async def campaign(self, **fields: object) -> str:
         """Creates a campaign; its id."""
-        request = vouchers_pb2.CreateCampaignRequest(campaign=campaign(**fields))
-        response = await self.stub.CreateCampaign(request)
+        request = campaigns_pb2.CreateCampaignRequest(campaign=campaign(**fields))
+        response = await self.stub.campaigns.CreateCampaign(request)
         return response.campaign.campaign_id
 
     async def code(self, campaign_id: str = "", *, uses_max: int = 0, **fields: object) -> str:
         """Creates a code, of a new campaign with these fields unless one is given."""
         campaign_id = campaign_id or await self.campaign(**fields)
         code = f"WALK-{new_id().hex[-12:]}"
-        voucher = vouchers_pb2.Voucher(voucher_id=some_id(), campaign_id=campaign_id, code=code, uses_max=uses_max)
-        await self.stub.CreateVoucher(vouchers_pb2.CreateVoucherRequest(voucher=voucher))
+        voucher = codes_pb2.Voucher(voucher_id=some_id(), campaign_id=campaign_id, code=code, uses_max=uses_max)
+        await self.stub.codes.CreateVoucher(codes_pb2.CreateVoucherRequest(voucher=voucher))
         return code
 
     async def redeem(self, order: Order) -> vouchers_pb2.RedeemVouchersResponse:
@@ -156,11 +186,16 @@ class Shop:
         """How many uses came back."""
         return (await self.stub.RollbackRedemptions(order.roll_back())).rolled_back
 
+    async def restore(self, order: Order, cause: int = vouchers_pb2.RESTORE_CAUSE_REFUND) -> list[int]:
+        """The states after it."""
+        response = await self.stub.RestoreRedemptions(order.restore(cause))
+        return [redemption.state for redemption in response.redemptions]
+
     async def validate(self, order: Order) -> list[vouchers_pb2.VoucherAssessment]:
         return list((await self.stub.ValidateVouchers(order.validate())).assessments)
 
-    async def get(self, code: str) -> vouchers_pb2.GetVoucherResponse:
-        return await self.stub.GetVoucher(vouchers_pb2.GetVoucherRequest(voucher=by_code(code)))
+    async def get(self, code: str) -> codes_pb2.GetVoucherResponse:
+        return await self.stub.codes.GetVoucher(codes_pb2.GetVoucherRequest(voucher=by_code(code)))
 
     async def uses(self, code: str) -> tuple[int, int]:
         """Uses of the voucher and of its campaign."""

@@ -1,9 +1,9 @@
 """Recomputes all counters and discounts from the redemptions, independently of the service."""
 
 import json
-from fractions import Fraction
-from math import floor
 from typing import Any
+
+from tests.vouchers.discount_model import expected_discount
 
 # Each statement finds rows that must not exist: one finding per row. Invariants as numbered in the name.
 FINDINGS = {
@@ -35,18 +35,69 @@ FINDINGS = {
         FROM campaigns AS c JOIN counted AS u USING (campaign_id)
         GROUP BY c.campaign_id, u.customer_id HAVING count(*) > c.uses_per_customer_max
     """,
+    "V-1 customer used a campaign more often within a period than he may": """
+        SELECT c.campaign_id, u.customer_id, c.uses_per_period_max, u.created_at
+        FROM campaigns AS c JOIN counted AS u USING (campaign_id)
+        WHERE c.uses_per_period_max < (
+            SELECT count(*) FROM counted AS o
+            WHERE o.campaign_id = u.campaign_id AND o.customer_id = u.customer_id AND o.created_at <= u.created_at
+                AND o.created_at > u.created_at - c.period_days * interval '24 hours')
+    """,
+    "V-1 campaign's counters differ from its redemptions": """
+        SELECT c.campaign_id, s.name, s.stored, count(r.redemption_id)
+        FROM campaigns AS c
+        CROSS JOIN LATERAL (VALUES ('reserved', c.reserved), ('kept', c.kept), ('confirmed', c.confirmed),
+            ('rolled_back', c.rolled_back), ('expired', c.expired), ('restored', c.restored)) AS s (name, stored)
+        LEFT JOIN redemptions AS r ON r.campaign_id = c.campaign_id AND r.state = s.name
+        GROUP BY c.campaign_id, s.name, s.stored HAVING s.stored <> count(r.redemption_id)
+    """,
+    "V-1 campaign's spent sum differs from its redemptions": """
+        SELECT c.campaign_id, c.spent_minor, sum(u.discount_minor + u.credit_minor)
+        FROM campaigns AS c LEFT JOIN counted AS u USING (campaign_id)
+        GROUP BY c.campaign_id HAVING c.spent_minor <> coalesce(sum(u.discount_minor + u.credit_minor), 0)
+    """,
+    "V-1 campaign spent more than its budget": """
+        SELECT c.campaign_id, c.budget_minor, sum(u.discount_minor + u.credit_minor)
+        FROM campaigns AS c JOIN counted AS u USING (campaign_id)
+        GROUP BY c.campaign_id HAVING sum(u.discount_minor + u.credit_minor) > c.budget_minor
+    """,
+    "V-1 campaign's codes differ from those there are": """
+        SELECT c.campaign_id, c.codes, count(v.voucher_id)
+        FROM campaigns AS c LEFT JOIN vouchers AS v USING (campaign_id)
+        GROUP BY c.campaign_id HAVING c.codes <> count(v.voucher_id)
+    """,
     "V-4 state differs from the way that was taken": """
-        SELECT redemption_id, state, kept_at, confirmed_at, rolled_back_at FROM redemptions
+        SELECT redemption_id, state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at FROM redemptions
         WHERE (rolled_back_at IS NOT NULL) <> (state = 'rolled_back')
-            OR (confirmed_at IS NOT NULL) <> (state = 'confirmed')
+            OR (expired_at IS NOT NULL) <> (state = 'expired')
+            OR (restored_at IS NOT NULL) <> (state = 'restored')
+            OR (restore_cause IS NOT NULL) <> (state = 'restored')
+            OR (confirmed_at IS NOT NULL) <> (state IN ('confirmed', 'restored'))
             OR (kept_at IS NOT NULL) AND state NOT IN ('kept', 'confirmed')
             OR state = 'kept' AND kept_at IS NULL
     """,
     "V-4 redemption changed before it was made, or after its campaign's last time": """
-        SELECT r.redemption_id, r.created_at, greatest(kept_at, confirmed_at, rolled_back_at), c.last_at
+        SELECT r.redemption_id, r.created_at, c.last_at, r.kept_at, r.confirmed_at, r.restored_at
         FROM redemptions AS r JOIN campaigns AS c USING (campaign_id)
-        WHERE r.created_at > least(kept_at, confirmed_at, rolled_back_at)
-            OR greatest(r.created_at, kept_at, confirmed_at, rolled_back_at) > c.last_at
+        WHERE r.created_at > least(kept_at, confirmed_at, rolled_back_at, expired_at, restored_at)
+            OR kept_at > confirmed_at OR confirmed_at > restored_at
+            OR greatest(r.created_at, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at) > c.last_at
+    """,
+    "V-5 redemption made with other numbers than its campaign had then": """
+        SELECT r.redemption_id, r.campaign_revision, r.effect, r.effect_parameters, r.credit_minor
+        FROM redemptions AS r
+        LEFT JOIN campaign_revisions AS v ON v.campaign_id = r.campaign_id AND v.revision = r.campaign_revision
+        WHERE r.effect IS NOT NULL AND (v.content ->> 'effect', v.content ->> 'currency', true)
+            IS DISTINCT FROM (r.effect, r.currency, v.content -> 'effect_parameters'
+                @> coalesce(r.effect_parameters, jsonb_build_object('amount_minor', r.credit_minor)))
+    """,
+    "V-1 campaign differs from its newest revision, or its revisions have a gap": """
+        SELECT c.campaign_id, c.revision, c.state, newest.content
+        FROM campaigns AS c
+        LEFT JOIN campaign_revisions AS newest
+            ON newest.campaign_id = c.campaign_id AND newest.revision = c.revision
+        WHERE NOT coalesce(to_jsonb(c) @> newest.content, false)
+            OR c.revision <> (SELECT count(*) FROM campaign_revisions AS v WHERE v.campaign_id = c.campaign_id)
     """,
     "V-4 redemption of another campaign's voucher": """
         SELECT r.redemption_id, r.campaign_id, v.campaign_id
@@ -58,38 +109,42 @@ FINDINGS = {
         GROUP BY redemptions_digest
         HAVING count(DISTINCT (order_id, customer_id, currency, lines_digest, created_at, expires_at)) > 1
     """,
+    "V8 batch's codes differ from its vouchers": """
+        SELECT b.batch_id, b.state, b.made, count(v.voucher_id)
+        FROM code_batches AS b LEFT JOIN vouchers AS v USING (batch_id)
+        GROUP BY b.batch_id HAVING b.made <> count(v.voucher_id) OR b.state = 'completed' AND b.made <> b.code_count
+    """,
+    "V8 voucher of a batch of another campaign": """
+        SELECT v.voucher_id, v.batch_id FROM vouchers AS v LEFT JOIN code_batches AS b USING (batch_id)
+        WHERE v.batch_id IS NOT NULL AND v.campaign_id IS DISTINCT FROM b.campaign_id
+    """,
+    "V-4 voucher of no campaign": """
+        SELECT v.voucher_id FROM vouchers AS v LEFT JOIN campaigns AS c USING (campaign_id) WHERE c.campaign_id IS NULL
+    """,
 }
 
 COUNTED = """
 CREATE TEMPORARY VIEW counted AS
-    SELECT redemption_id, campaign_id, voucher_id, customer_id FROM redemptions
-    WHERE state IN ('reserved', 'kept', 'confirmed')
+    SELECT redemption_id, campaign_id, voucher_id, customer_id, created_at, discount_minor, credit_minor
+    FROM redemptions WHERE state IN ('reserved', 'kept', 'confirmed')
 """
 
 DISCOUNTS = """
-SELECT redemption_id, effect_minor, discount_minor, lines::text AS lines FROM redemptions WHERE effect = 'amount_off'
+SELECT redemption_id, effect, effect_parameters::text, discount_minor, lines::text FROM redemptions
+WHERE effect IS NOT NULL AND effect <> 'credit_grant'
 """
-
-
-def expected_shares(amount_minor: int, line_amounts: list[int]) -> list[int]:
-    """Largest remainder, worked out with fractions; of equal remainders the earlier line comes first."""
-    subtotal = sum(line_amounts)
-    discount = min(amount_minor, subtotal)
-    exact = [Fraction(discount * line_amount, subtotal or 1) for line_amount in line_amounts]
-    shares = [floor(share) for share in exact]
-    while sum(shares) < discount:
-        shares[max(range(len(shares)), key=lambda index: (exact[index] - shares[index], -index))] += 1
-    return shares
 
 
 def discount_findings(record: Any) -> list[str]:
     """V-5: whether a stored discount is what its stored inputs give."""
     stored = [tuple(line) for line in json.loads(record["lines"])]
-    amounts, shares = [amount for _, amount, _ in stored], [share for _, _, share in stored]
+    # A line that was stored before there was more to say of it: one piece, discounted.
+    lines = [(amount, *(rest or (1, 1))) for _, amount, _, *rest in stored]
+    shares = [share for _, _, share, *_ in stored]
     is_right = (
-        shares == expected_shares(record["effect_minor"], amounts)
+        shares == expected_discount(record["effect"], json.loads(record["effect_parameters"]), lines)
         and sum(shares) == record["discount_minor"]
-        and all(0 <= share <= amount for share, amount in zip(shares, amounts, strict=True))
+        and all(0 <= share <= amount for share, (amount, *_) in zip(shares, lines, strict=True))
     )
     return [] if is_right else [f"V-5 discount differs from its inputs: {tuple(record)}"]
 

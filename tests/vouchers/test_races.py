@@ -10,7 +10,7 @@ import asyncpg
 import grpc
 import pytest
 
-from quittance.vouchers.v1 import vouchers_pb2
+from quittance.vouchers.v1 import codes_pb2
 from services.runtime.grpc_errors import refusal_of
 from tests.vouchers.requests import CONFIRMED, RESERVED, ROLLED_BACK, Order, Shop, Stub, amount_off, some_id
 from tests.vouchers.soundness import assert_vouchers_sound
@@ -162,7 +162,7 @@ async def test_campaign_and_code_created_at_once_are_created_once(shops: Sequenc
         (shops[1], {"voucher_id": some_id(), "campaign_id": other_id, **voucher}),
     ]
     outcomes = await race(
-        *(shop.stub.CreateVoucher(vouchers_pb2.CreateVoucherRequest(voucher=fields)) for shop, fields in request)
+        *(shop.stub.codes.CreateVoucher(codes_pb2.CreateVoucherRequest(voucher=fields)) for shop, fields in request)
     )
     assert outcomes == {"OK": 1, "CODE_TAKEN": 1}
 

@@ -41,8 +41,11 @@ async def test_app_role_can_delete_or_reshape_nothing(
         "redemptions SET created_at = now()",
         "vouchers SET code = 'X'",
         "vouchers SET uses_max = 1",
-        "campaigns SET uses_max = 1",
-        "campaigns SET effect_minor = 1",
+        "vouchers SET customer_id = NULL",
+        "redemptions SET effect_parameters = NULL",
+        "redemptions SET campaign_revision = 1",
+        "campaigns SET campaign_id = gen_random_uuid()",
+        "campaigns SET created_at = now()",
     ],
 )
 async def test_app_role_can_change_no_fact(app_connection: asyncpg.Connection, change: str) -> None:
@@ -71,6 +74,11 @@ async def test_counter_out_of_its_range_refused(shop: Shop, app_connection: asyn
         "state = 'in_wallet'",
         "state = 'tombstone'",
         "state = 'expired'",
+        "state = 'expired', expired_at = now(), confirmed_at = now()",
+        "state = 'restored'",
+        "state = 'restored', restored_at = now(), restore_cause = 'refund'",
+        "state = 'restored', restored_at = now(), confirmed_at = now()",
+        "state = 'confirmed', confirmed_at = now(), restore_cause = 'refund'",
     ],
 )
 async def test_redemption_on_a_forbidden_way_refused(

@@ -16,8 +16,9 @@ from quittance.checkout.v1.checkout_pb2_grpc import CheckoutServiceStub
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from quittance.money.v1 import money_pb2
-from quittance.vouchers.v1 import vouchers_pb2
-from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
+from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2, codes_pb2, vouchers_pb2
+from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
+from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from services.runtime.channels import open_channel
 from services.runtime.grpc_errors import Refusal, refusal_of
 from services.runtime.ids import new_id
@@ -55,7 +56,8 @@ class Shop:
                 for name in ("ledger", "vouchers", "checkout")
             ]
             self._ledger = LedgerServiceStub(channels[0])
-            self._vouchers = VouchersServiceStub(channels[1])
+            self._campaigns = CampaignsServiceStub(channels[1])
+            self._codes = CodesServiceStub(channels[1])
             self._checkout = CheckoutServiceStub(channels[2])
             self._http = await exits.enter_async_context(aiohttp.ClientSession())
             self._exits = exits.pop_all()
@@ -79,7 +81,7 @@ class Shop:
         """Whether the code is taken, for example by an earlier run."""
         reference = vouchers_pb2.VoucherReference(code=code)
         try:
-            await _sent(self._vouchers.GetVoucher, vouchers_pb2.GetVoucherRequest(voucher=reference))
+            await _sent(self._codes.GetVoucher, codes_pb2.GetVoucherRequest(voucher=reference))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return False
@@ -88,14 +90,14 @@ class Shop:
 
     async def credit_voucher(self, code: str, amount_minor: int) -> None:
         """A code for one use that puts credits into the wallet."""
-        effect = vouchers_pb2.CreditGrantEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
-        await self._voucher(code, vouchers_pb2.Campaign(credit_grant=effect))
+        effect = campaign_pb2.CreditGrantEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
+        await self._voucher(code, campaign_pb2.Campaign(credit_grant=effect))
         self._report.call("vouchers.CreateVoucher", code, f"grants {money(amount_minor)} of credit, once")
 
     async def discount_voucher(self, code: str, amount_minor: int) -> None:
         """A code for one use that takes an amount off."""
-        effect = vouchers_pb2.AmountOffEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
-        await self._voucher(code, vouchers_pb2.Campaign(amount_off=effect))
+        effect = campaign_pb2.AmountOffEffect(amount=money_pb2.Money(amount_minor=amount_minor, currency=CURRENCY))
+        await self._voucher(code, campaign_pb2.Campaign(amount_off=effect))
         self._report.call("vouchers.CreateVoucher", code, f"takes {money(amount_minor)} off, once")
 
     async def quote(
@@ -160,11 +162,11 @@ class Shop:
         self._report.call("checkout.GetOrder", f"order {order_id}", state_name(order.state))
         return order
 
-    async def voucher(self, code: str) -> vouchers_pb2.GetVoucherResponse:
+    async def voucher(self, code: str) -> codes_pb2.GetVoucherResponse:
         """The voucher with its redemptions; not shown."""
         reference = vouchers_pb2.VoucherReference(code=code)
-        request = vouchers_pb2.GetVoucherRequest(voucher=reference)
-        response: vouchers_pb2.GetVoucherResponse = await _sent(self._vouchers.GetVoucher, request)
+        request = codes_pb2.GetVoucherRequest(voucher=reference)
+        response: codes_pb2.GetVoucherResponse = await _sent(self._codes.GetVoucher, request)
         return response
 
     async def wallet(self, customer_id: str) -> ledger_pb2.GetWalletResponse:
@@ -196,14 +198,12 @@ class Shop:
                     return
                 await asyncio.sleep(POLL_EVERY_S)
 
-    async def _voucher(self, code: str, campaign: vouchers_pb2.Campaign) -> None:
+    async def _voucher(self, code: str, campaign: campaign_pb2.Campaign) -> None:
         campaign.campaign_id = str(new_id())
         campaign.name = "Demo"
-        await _sent(self._vouchers.CreateCampaign, vouchers_pb2.CreateCampaignRequest(campaign=campaign))
-        voucher = vouchers_pb2.Voucher(
-            voucher_id=str(new_id()), campaign_id=campaign.campaign_id, code=code, uses_max=1
-        )
-        await _sent(self._vouchers.CreateVoucher, vouchers_pb2.CreateVoucherRequest(voucher=voucher))
+        await _sent(self._campaigns.CreateCampaign, campaigns_pb2.CreateCampaignRequest(campaign=campaign))
+        voucher = codes_pb2.Voucher(voucher_id=str(new_id()), campaign_id=campaign.campaign_id, code=code, uses_max=1)
+        await _sent(self._codes.CreateVoucher, codes_pb2.CreateVoucherRequest(voucher=voucher))
 
     async def _place(self, request: checkout_pb2.PlaceOrderRequest) -> checkout_pb2.Order | Refusal:
         asked = f"order {request.order_id}"

@@ -46,10 +46,11 @@ class RefuseOrder(DraftCommand[Order]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndOrder(DraftCommand[OrderState]):
-    """Ends an order without a sale; the first end wins."""
+    """Ends an order without a sale; the first end wins. `undo_pending`: something of it is still to be undone."""
 
     state: OrderState
     refusal: Refusal
+    undo_pending: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,21 +114,32 @@ def complete_order(command: CompleteOrder, state: State) -> Change[datetime]:
 def end_order(command: EndOrder, state: State) -> Change[OrderState]:
     """Ends an order without a sale; an unknown one is stored as ended, so that a late creation is refused.
 
-    The first end wins, also one that was given to another request under the same id.
+    The first end wins, also one that was given to another request under the same id; a repetition without
+    `undo_pending` only says that by now everything is undone.
     Raises PAYMENT_IS_PAID, ORDER_ALREADY_PLACED, ORDER_EXISTS_WITH_DIFFERENT_FIELD.
     """
     order = state.order
     if order is None:
-        order = refused_unseen(command.draft, command.state, command.refusal, state.now)
+        order = refused_unseen(
+            command.draft, command.state, command.refusal, state.now, undo_pending=command.undo_pending
+        )
         return Change(order.state, order=order)
     if order.has_ended:
-        return Change(order.state)
+        return Change(order.state, order=_as_undone(order, command, state.now))
     order.check_same(command.draft.request_fingerprint)
     if order.state in FORWARD_ONLY:
         raise order.already_placed()
     if state.payment is not None and state.payment.pays:
         raise PaymentIsPaid(order_id=order.order_id)
-    return Change(command.state, order=order.ended(command.state, command.refusal, state.now))
+    ended = order.ended(command.state, command.refusal, state.now, undo_pending=command.undo_pending)
+    return Change(command.state, order=ended)
+
+
+def _as_undone(order: Order, command: EndOrder, now: datetime) -> Order:
+    """An ended order after another EndOrder; a request of somebody else's under this id knows nothing of its undo."""
+    is_same = order.draft.request_fingerprint == command.draft.request_fingerprint
+    is_news = order.undone_at is None and not command.undo_pending
+    return order.undone(now) if is_same and is_news else order
 
 
 def _does_not_fit(order: Order, step: str) -> OrderStateConflict:

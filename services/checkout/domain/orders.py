@@ -18,6 +18,10 @@ DOMAIN = "checkout.quittance"
 BACKSTOP = timedelta(days=30)
 
 
+# Of a refusal that passes by itself: after how many seconds. What is stored of it is its metadata only.
+_RETRY_AFTER = "retry_after_s"
+
+
 class OrderVoucher(NamedTuple):
     """A voucher of an order; the code only with its middle masked."""
 
@@ -65,12 +69,14 @@ class Refusal:
 
     def as_error(self, **more: str) -> PassedOn:
         """The refusal as an error again, with more metadata."""
+        retry_after_s = self.metadata.get(_RETRY_AFTER)
         return PassedOn(
             status=self.status,
             domain=self.domain,
             reason=self.reason,
             metadata={**self.metadata, **more},
             message=self.message,
+            retry_after_s=None if retry_after_s is None else float(retry_after_s),
         )
 
 
@@ -98,6 +104,8 @@ class Order:
     settling_at: datetime | None = None
     placed_at: datetime | None = None
     ended_at: datetime | None = None
+    # Of an order that has ended: since when nothing of it is left with other services.
+    undone_at: datetime | None = None
 
     @property
     def order_id(self) -> UUID:
@@ -108,6 +116,11 @@ class Order:
     def has_ended(self) -> bool:
         """Whether it is over without a sale."""
         return self.state in ENDED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is still to be done: it is neither placed, nor over and undone."""
+        return self.placed_at is None and self.undone_at is None
 
     @property
     def backstop_at(self) -> datetime:
@@ -140,14 +153,22 @@ class Order:
         """The order with everything in."""
         return replace(self, state=OrderState.PLACED, placed_at=now, updated_at=now)
 
-    def ended(self, state: OrderState, refusal: Refusal, now: datetime) -> "Order":
+    def ended(self, state: OrderState, refusal: Refusal, now: datetime, *, undo_pending: bool) -> "Order":
         """The order over without a sale."""
-        return replace(self, state=state, refusal=refusal, ended_at=now, updated_at=now)
+        undone_at = None if undo_pending else now
+        return replace(self, state=state, refusal=refusal, ended_at=now, undone_at=undone_at, updated_at=now)
+
+    def undone(self, now: datetime) -> "Order":
+        """The order that had ended, once everything is undone."""
+        return replace(self, undone_at=now, updated_at=now)
 
 
-def refused_unseen(draft: Draft, state: OrderState, refusal: Refusal, now: datetime) -> Order:
+def refused_unseen(
+    draft: Draft, state: OrderState, refusal: Refusal, now: datetime, *, undo_pending: bool = False
+) -> Order:
     """An order that ended before it was created: its row makes the answer last and a late creation refuse."""
-    return Order(draft=draft, state=state, lines=(), refusal=refusal, created_at=now, updated_at=now, ended_at=now)
+    unseen = Order(draft=draft, state=state, lines=(), created_at=now, updated_at=now)
+    return unseen.ended(state, refusal, now, undo_pending=undo_pending)
 
 
 def payment_url_of(order: Order, payment: Payment | None) -> str | None:

@@ -104,7 +104,10 @@ def settle_price(message: order_steps_pb2.SettlePriceRequest) -> SettlePrice:
 def end_order(message: order_steps_pb2.EndOrderRequest) -> EndOrder:
     """How and why an order ends."""
     return EndOrder(
-        draft=draft(message.draft), state=_ORDER_STATES[message.order_state], refusal=refusal(message.refusal)
+        draft=draft(message.draft),
+        state=_ORDER_STATES[message.order_state],
+        refusal=refusal(message.refusal),
+        undo_pending=message.undo_pending,
     )
 
 

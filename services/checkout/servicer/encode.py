@@ -129,6 +129,21 @@ def draft(value: Draft) -> order_workflow_pb2.OrderDraft:
     )
 
 
+def standing(value: Order, its_payment: Payment | None) -> order_steps_pb2.ReadOrderResponse:
+    """All that is needed to settle or to undo an order; no address of a pay page."""
+    has_page = its_payment is not None and its_payment.session is not None and not its_payment.is_closing
+    return order_steps_pb2.ReadOrderResponse(
+        draft=draft(value.draft),
+        order_state=ORDER_STATES[value.state],
+        breakdown=breakdown(value.breakdown) if value.breakdown else None,
+        refusal=refusal(value.refusal) if value.refusal else None,
+        payment=payment(its_payment),
+        has_page=has_page,
+        is_handed_over=value.handed_over_at is not None,
+        is_open=value.is_open,
+    )
+
+
 def timestamp(moment: datetime) -> Timestamp:
     """A moment, to the microsecond."""
     message = Timestamp()

@@ -26,12 +26,13 @@ class OrderStepsServicer(order_steps_pb2_grpc.OrderStepsServiceServicer):
     async def CreateOrder(
         self, request: order_steps_pb2.CreateOrderRequest, context: Context
     ) -> order_steps_pb2.CreateOrderResponse:
-        """One command."""
+        """One command, and a read whose answer is the same however often the step is repeated."""
         order = await self._store.execute(CreateOrder(draft=decode.draft(request.draft)))
         return order_steps_pb2.CreateOrderResponse(
             lines=[encode.line(line) for line in order.lines],
             subtotal_minor=subtotal_of(order.lines),
             backstop_time=encode.timestamp(order.backstop_at),
+            orders_placed=await self._store.count_placed_orders(order.draft.customer_id, by=order.created_at),
         )
 
     async def SettlePrice(
@@ -91,6 +92,24 @@ class OrderStepsServicer(order_steps_pb2_grpc.OrderStepsServiceServicer):
         """One command."""
         state = await self._store.execute(decode.end_order(request))
         return order_steps_pb2.EndOrderResponse(order_state=encode.ORDER_STATES[state])
+
+    async def ReadOrder(
+        self, request: order_steps_pb2.ReadOrderRequest, context: Context
+    ) -> order_steps_pb2.ReadOrderResponse:
+        """A read."""
+        stored = await self._store.read_order(_order_id(request.order_id))
+        return encode.standing(stored.order, stored.payment)
+
+    async def ListOpenOrders(
+        self, request: order_steps_pb2.ListOpenOrdersRequest, context: Context
+    ) -> order_steps_pb2.ListOpenOrdersResponse:
+        """A read."""
+        after = parse_id(request.page_token, "page_token") if request.page_token else UUID(int=0)
+        found = await self._store.find_open_orders(after, request.unchanged_for_s, request.page_size)
+        is_last = len(found) < request.page_size
+        return order_steps_pb2.ListOpenOrdersResponse(
+            order_ids=[str(order_id) for order_id in found], next_page_token="" if is_last else str(found[-1])
+        )
 
 
 def _order_id(text: str) -> UUID:

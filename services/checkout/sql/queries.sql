@@ -10,9 +10,9 @@ INSERT INTO customers (customer_id) VALUES ($1) ON CONFLICT DO NOTHING;
 -- Alone in its statement: the statements after it see all that was committed while this one waited.
 SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE;
 
--- name: find_customer_of_order :one
--- For commands that name only the order. An order never changes its customer.
-SELECT customer_id FROM orders WHERE order_id = $1;
+-- name: lock_customer_of_order :one
+-- The same for commands that name only the order, which never changes its customer.
+SELECT c.customer_id FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.order_id = $1 FOR UPDATE OF c;
 
 -- name: find_order_of_session :one
 -- For webhooks that name only the provider's session.
@@ -24,8 +24,8 @@ SELECT clock_timestamp() AS now,
     o.order_id, o.customer_id, o.currency, o.use_credits, o.expected_subtotal_minor, o.expected_discount_minor,
     o.expected_credits_minor, o.expected_amount_due_minor, o.payment_provider, o.payment_window_s, o.place_timeout_s,
     o.request_fingerprint, o.created_at, o.state, o.updated_at, o.subtotal_minor, o.discount_minor, o.credits_minor,
-    o.amount_due_minor, o.handed_over_at, o.settling_at, o.placed_at, o.ended_at, o.refusal_status, o.refusal_domain,
-    o.refusal_reason, o.refusal_metadata, o.refusal_message,
+    o.amount_due_minor, o.handed_over_at, o.settling_at, o.placed_at, o.ended_at, o.undone_at, o.refusal_status,
+    o.refusal_domain, o.refusal_reason, o.refusal_metadata, o.refusal_message,
     ARRAY(
         SELECT (l.line_number, l.product_id, l.price_id, l.quantity, l.amount_minor, l.discount_minor)
         FROM order_lines AS l WHERE l.order_id = o.order_id ORDER BY l.line_number
@@ -47,6 +47,19 @@ LEFT JOIN payments AS p USING (order_id);
 SELECT order_id, state FROM orders
 WHERE customer_id = $1 AND state IN ('pending', 'awaiting_payment', 'settling');
 
+-- name: count_placed_orders :one
+-- Those placed by a moment. Of the moment of an order's creation the answer never changes, however often that order's
+-- steps are repeated: the order itself is placed later, and no other one on its way beside it.
+SELECT count(*) AS orders_placed FROM orders
+WHERE customer_id = $1 AND state = 'placed' AND placed_at <= coalesce($2, 'infinity'::timestamptz);
+
+-- name: find_open_orders :many
+-- Orders that are neither placed nor undone and have not changed for $2 seconds, from behind $1 on.
+SELECT order_id FROM orders
+WHERE placed_at IS NULL AND undone_at IS NULL AND order_id > $1
+    AND updated_at <= clock_timestamp() - make_interval(secs => $2)
+ORDER BY order_id LIMIT $3;
+
 -- name: load_products :many
 SELECT product_id, name FROM products WHERE product_id = ANY ($1::uuid[]);
 
@@ -64,11 +77,11 @@ INSERT INTO orders (
     order_id, customer_id, currency, use_credits, expected_subtotal_minor, expected_discount_minor,
     expected_credits_minor, expected_amount_due_minor, payment_provider, payment_window_s, place_timeout_s,
     request_fingerprint, created_at, state, updated_at, subtotal_minor, discount_minor, credits_minor,
-    amount_due_minor, handed_over_at, settling_at, placed_at, ended_at, refusal_status, refusal_domain,
+    amount_due_minor, handed_over_at, settling_at, placed_at, ended_at, undone_at, refusal_status, refusal_domain,
     refusal_reason, refusal_metadata, refusal_message
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28
+    $25, $26, $27, $28, $29
 );
 
 -- name: insert_order_lines :exec
@@ -86,8 +99,8 @@ FROM unnest($2::integer[], $3::uuid[], $4::text[]) AS voucher (position, voucher
 -- All that can change; the rest of the row is the order as it was asked for.
 UPDATE orders SET
     state = $2, updated_at = $3, subtotal_minor = $4, discount_minor = $5, credits_minor = $6, amount_due_minor = $7,
-    handed_over_at = $8, settling_at = $9, placed_at = $10, ended_at = $11, refusal_status = $12,
-    refusal_domain = $13, refusal_reason = $14, refusal_metadata = $15, refusal_message = $16
+    handed_over_at = $8, settling_at = $9, placed_at = $10, ended_at = $11, undone_at = $12, refusal_status = $13,
+    refusal_domain = $14, refusal_reason = $15, refusal_metadata = $16, refusal_message = $17
 WHERE order_id = $1;
 
 -- name: update_line_discounts :exec

@@ -1,6 +1,7 @@
 """What checkout asks of its database: commands on orders, products and prices made, reads."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -67,6 +68,19 @@ class CheckoutStore:
         """The order that holds the customer's one slot."""
         async with reading(self._pool) as connection:
             return await load_in_flight(connection, customer_id)
+
+    async def count_placed_orders(self, customer_id: UUID, *, by: datetime | None = None) -> int:
+        """How many orders the customer has placed, by now or by a moment."""
+        async with reading(self._pool) as connection:
+            row = await queries.count_placed_orders(connection, customer_id, by)
+        orders_placed: int = row["orders_placed"]
+        return orders_placed
+
+    async def find_open_orders(self, after: UUID, unchanged_for_s: int, count_max: int) -> list[UUID]:
+        """Orders that are neither placed nor undone, by their ids, from behind `after` on."""
+        async with reading(self._pool) as connection:
+            rows = await queries.find_open_orders(connection, after, float(unchanged_for_s), count_max)
+        return [row["order_id"] for row in rows]
 
     async def find_order_of_session(self, provider: str, session_id: str) -> UUID | None:
         """The order whose pay page this is; None when it is no page of ours."""

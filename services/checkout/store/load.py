@@ -55,15 +55,14 @@ async def load_prices(connection: Connection, price_ids: list[UUID]) -> Mapping[
 
 async def _lock_customer(connection: Connection, command: Command[Any], order_id: UUID | None) -> UUID | None:
     """The customer, locked; None when the command brings none and its order is unknown: then nothing is shared."""
-    if isinstance(command, DraftCommand):
-        customer_id: UUID = command.draft.customer_id
+    if not isinstance(command, DraftCommand):
+        row = await queries.lock_customer_of_order(connection, order_id)
+        return None if row is None else row["customer_id"]
+    customer_id: UUID = command.draft.customer_id
+    # Most customers were seen before.
+    if await queries.lock_customer(connection, customer_id) is None:
         await queries.insert_customer(connection, customer_id)
-    else:
-        row = await queries.find_customer_of_order(connection, order_id)
-        if row is None:
-            return None
-        customer_id = row["customer_id"]
-    await queries.lock_customer(connection, customer_id)
+        await queries.lock_customer(connection, customer_id)
     return customer_id
 
 

@@ -24,6 +24,7 @@ def order_of(row: Record) -> Order | None:
         settling_at=row["settling_at"],
         placed_at=row["placed_at"],
         ended_at=row["ended_at"],
+        undone_at=row["undone_at"],
     )
 
 
@@ -73,6 +74,7 @@ def standing_columns(order: Order) -> tuple[object, ...]:
         order.settling_at,
         order.placed_at,
         order.ended_at,
+        order.undone_at,
         *_refusal_columns(order.refusal),
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.runtime.errors import InvalidRequest
 from services.runtime.ids import fingerprint
+from services.vouchers.domain.kinds import RestoreCause
 from services.vouchers.domain.redemptions import Redemption, RolledBack, Terms
 from services.vouchers.domain.vouchers import VoucherReference
 
@@ -20,6 +21,14 @@ class OrderLine(NamedTuple):
     product_id: UUID
     quantity: int
     amount_minor: int
+    categories: tuple[str, ...] = ()
+
+
+class CustomerFacts(NamedTuple):
+    """What the caller knows of the customer."""
+
+    orders_placed: int
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,7 @@ class Basket:
     customer_id: UUID
     currency: str
     lines: tuple[OrderLine, ...]
+    facts: CustomerFacts | None = None
 
     def __post_init__(self) -> None:
         if len({line.line_number for line in self.lines}) < len(self.lines):
@@ -57,12 +67,18 @@ class Command(Generic[Result]):
     # An undo runs also when its caller has gone.
     must_run: ClassVar[bool] = False
 
-    customer_id: UUID
     redemptions: tuple[RedemptionReference, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedeemVouchers(Command[tuple[Redemption, ...]]):
+class CustomerCommand(Command[Result]):
+    """What callers ask: of redemptions of one customer."""
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedeemVouchers(CustomerCommand[tuple[Redemption, ...]]):
     """Reserves vouchers for an order, all or nothing."""
 
     order_id: UUID
@@ -73,25 +89,40 @@ class RedeemVouchers(Command[tuple[Redemption, ...]]):
     def __post_init__(self) -> None:
         lines = fingerprint([tuple(line) for line in self.basket.lines])
         stack = fingerprint([reference.redemption_id for reference in self.redemptions])
-        object.__setattr__(self, "terms", Terms(self.order_id, self.basket.currency, lines, stack))
+        facts = None if self.basket.facts is None else fingerprint(tuple(self.basket.facts))
+        object.__setattr__(self, "terms", Terms(self.order_id, self.basket.currency, lines, stack, facts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeepRedemptions(Command[tuple[Redemption, ...]]):
+class KeepRedemptions(CustomerCommand[tuple[Redemption, ...]]):
     """Keeps the credit vouchers of an order whose pay page is about to be handed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmRedemptions(Command[tuple[Redemption, ...]]):
+class ConfirmRedemptions(CustomerCommand[tuple[Redemption, ...]]):
     """Confirms the redemptions of a placed order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackRedemptions(Command[RolledBack]):
+class RollbackRedemptions(CustomerCommand[RolledBack]):
     """Undo of RedeemVouchers, all or nothing."""
 
     must_run: ClassVar[bool] = True
 
 
-AnyCommand = RedeemVouchers | KeepRedemptions | ConfirmRedemptions | RollbackRedemptions
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRedemptions(CustomerCommand[tuple[Redemption, ...]]):
+    """Gives the uses of a placed order back, as far as their campaigns say so."""
+
+    cause: RestoreCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireRedemptions(Command[RolledBack]):
+    """Ends those reservations whose expiry has come; the service's own."""
+
+
+# Those that a caller sends.
+AnyCustomerCommand = RedeemVouchers | KeepRedemptions | ConfirmRedemptions | RollbackRedemptions | RestoreRedemptions
+AnyCommand = AnyCustomerCommand | ExpireRedemptions
 AnyResult = tuple[Redemption, ...] | RolledBack

@@ -9,12 +9,15 @@ from services.vouchers.domain.commands import (
     AnyCommand,
     AnyResult,
     ConfirmRedemptions,
+    ExpireRedemptions,
     KeepRedemptions,
     RedeemVouchers,
+    RestoreRedemptions,
     RollbackRedemptions,
 )
 from services.vouchers.domain.endings import confirm_redemptions, keep_redemptions, roll_back_redemptions
 from services.vouchers.domain.redeem import redeem_vouchers
+from services.vouchers.domain.returns import expire_redemptions, restore_redemptions
 from services.vouchers.domain.state import State
 
 _DECIDERS: dict[type, Callable[[Any, State, datetime], AnyResult]] = {
@@ -22,6 +25,8 @@ _DECIDERS: dict[type, Callable[[Any, State, datetime], AnyResult]] = {
     KeepRedemptions: keep_redemptions,
     ConfirmRedemptions: confirm_redemptions,
     RollbackRedemptions: roll_back_redemptions,
+    RestoreRedemptions: restore_redemptions,
+    ExpireRedemptions: expire_redemptions,
 }
 
 

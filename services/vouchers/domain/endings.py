@@ -1,4 +1,4 @@
-"""What becomes of redemptions: kept, confirmed, rolled back. Each command moves all that it names, or none."""
+"""What becomes of open redemptions: kept, confirmed, rolled back. Each command moves all that it names, or none."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,11 +9,11 @@ from services.vouchers.domain.commands import (
     RedemptionReference,
     RollbackRedemptions,
 )
-from services.vouchers.domain.kinds import UNDONE, EffectKind, RedemptionState
+from services.vouchers.domain.kinds import UNDONE, RedemptionState
 from services.vouchers.domain.matching import require_distinct, require_match
 from services.vouchers.domain.redemptions import Redemption, RolledBack
 from services.vouchers.domain.state import State
-from services.vouchers.errors import (
+from services.vouchers.errors.redemptions import (
     RedemptionAlreadyConfirmed,
     RedemptionAlreadyUndone,
     RedemptionKept,
@@ -26,7 +26,7 @@ def keep_redemptions(command: KeepRedemptions, state: State, now: datetime) -> t
 
     Raises VOUCHER_REPEATED, REDEMPTION_NOT_FOUND, REDEMPTION_EXISTS_WITH_DIFFERENT_FIELD, REDEMPTION_ALREADY_UNDONE.
     """
-    return _put_all([_kept(redemption, now) for redemption in _in_effect(command, state)], state)
+    return put_all([_kept(redemption, now) for redemption in _in_effect(command, state)], state)
 
 
 def confirm_redemptions(command: ConfirmRedemptions, state: State, now: datetime) -> tuple[Redemption, ...]:
@@ -34,7 +34,7 @@ def confirm_redemptions(command: ConfirmRedemptions, state: State, now: datetime
 
     Raises VOUCHER_REPEATED, REDEMPTION_NOT_FOUND, REDEMPTION_EXISTS_WITH_DIFFERENT_FIELD, REDEMPTION_ALREADY_UNDONE.
     """
-    return _put_all([_confirmed(redemption, now) for redemption in _in_effect(command, state)], state)
+    return put_all([_confirmed(redemption, now) for redemption in _in_effect(command, state)], state)
 
 
 def roll_back_redemptions(command: RollbackRedemptions, state: State, now: datetime) -> RolledBack:
@@ -45,11 +45,11 @@ def roll_back_redemptions(command: RollbackRedemptions, state: State, now: datet
     require_distinct(command)
     rolled_back = [_rolled_back(command, reference, state, now) for reference in command.redemptions]
     uses_returned = sum(_is_reserved(reference, state) for reference in command.redemptions)
-    _put_all(rolled_back, state)
+    put_all(rolled_back, state)
     return RolledBack(uses_returned)
 
 
-def _put_all(redemptions: Iterable[Redemption], state: State) -> tuple[Redemption, ...]:
+def put_all(redemptions: Iterable[Redemption], state: State) -> tuple[Redemption, ...]:
     """Stores what a command decided, once all of it is: a refusal of the last one leaves nothing of the others."""
     decided = tuple(redemptions)
     for redemption in decided:
@@ -70,14 +70,13 @@ def _find_in_effect(
         raise RedemptionNotFound(redemption_id=reference.redemption_id)
     require_match(command, reference, redemption, state)
     if redemption.state in UNDONE:
-        raise RedemptionAlreadyUndone(redemption_id=redemption.redemption_id)
+        raise RedemptionAlreadyUndone(redemption_id=redemption.redemption_id, state=redemption.state)
     return redemption
 
 
 def _kept(redemption: Redemption, now: datetime) -> Redemption:
-    is_credit = redemption.benefit is not None and redemption.benefit.effect is EffectKind.CREDIT_GRANT
     is_reserved = redemption.state is RedemptionState.RESERVED
-    return redemption.keep(now) if is_credit and is_reserved else redemption
+    return redemption.keep(now) if redemption.is_credit and is_reserved else redemption
 
 
 def _confirmed(redemption: Redemption, now: datetime) -> Redemption:

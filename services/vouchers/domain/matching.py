@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from services.vouchers.domain.commands import AnyCommand, RedemptionReference
+from services.vouchers.domain.commands import AnyCommand, AnyCustomerCommand, RedemptionReference
 from services.vouchers.domain.redemptions import Redemption
 from services.vouchers.domain.state import State
-from services.vouchers.errors import RedemptionExistsWithDifferentField, VoucherRepeated
+from services.vouchers.errors.redemptions import RedemptionExistsWithDifferentField, VoucherRepeated
 
 
 def require_distinct(command: AnyCommand) -> None:
@@ -17,7 +17,9 @@ def require_distinct(command: AnyCommand) -> None:
         seen.add(reference.redemption_id)
 
 
-def require_match(command: AnyCommand, reference: RedemptionReference, redemption: Redemption, state: State) -> None:
+def require_match(
+    command: AnyCustomerCommand, reference: RedemptionReference, redemption: Redemption, state: State
+) -> None:
     """Raises REDEMPTION_EXISTS_WITH_DIFFERENT_FIELD unless customer and voucher are those that the command names.
 
     Neither ever changes, so this holds whether or not the redemption's own campaign is locked. A tombstone whose

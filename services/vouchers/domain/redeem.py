@@ -3,35 +3,39 @@
 from datetime import datetime
 
 from services.runtime.errors import ServiceError
-from services.vouchers.domain.assessments import Assessment, InWallet, assess_stack
+from services.vouchers.domain.assessments import assess_stack
 from services.vouchers.domain.commands import RedeemVouchers, RedemptionReference
 from services.vouchers.domain.kinds import UNDONE, RedemptionState
 from services.vouchers.domain.matching import require_distinct, require_match
+from services.vouchers.domain.offers import Assessment, InWallet
 from services.vouchers.domain.redemptions import Redemption
 from services.vouchers.domain.state import State
-from services.vouchers.errors import RedemptionAlreadyUndone, RedemptionExistsWithDifferentField
+from services.vouchers.errors.redemptions import RedemptionAlreadyUndone, RedemptionExistsWithDifferentField
 
 
 def redeem_vouchers(command: RedeemVouchers, state: State, now: datetime) -> tuple[Redemption, ...]:
     """Reserves the whole stack or nothing; what was reserved before under these ids is answered again.
 
     Raises what the ids say first: VOUCHER_REPEATED, REDEMPTION_EXISTS_WITH_DIFFERENT_FIELD,
-    REDEMPTION_ALREADY_UNDONE; then, voucher by voucher in the order asked, what the rules of assessments say.
+    REDEMPTION_ALREADY_UNDONE; then TOO_MANY_ATTEMPTS; then, voucher by voucher in the order of use, what the rules
+    say.
     """
     require_distinct(command)
     first_answer = _first_answer(command, state)
     if first_answer:
         return first_answer
     references = [reference.voucher for reference in command.redemptions]
+    state.guesses.count(command.customer_id, references, state.voucher_ids, now)
     assessments = assess_stack(references, command.basket, state, now)
     # All are made before the first is put: a refusal of the last one leaves nothing of the others.
-    made = [
-        _redemption(command, reference, assessment, state, now)
-        for reference, assessment in zip(command.redemptions, assessments, strict=True)
-    ]
-    for redemption in made:
+    made = {
+        place: _redemption(command, command.redemptions[place], assessment, state, now)
+        for place, assessment in assessments
+    }
+    in_the_order_asked = tuple(made[place] for place in range(len(references)))
+    for redemption in in_the_order_asked:
         state.put(redemption)
-    return tuple(made)
+    return in_the_order_asked
 
 
 def _first_answer(command: RedeemVouchers, state: State) -> tuple[Redemption, ...]:
@@ -57,7 +61,7 @@ def _require_repetition(
         if stored != asked:
             raise RedemptionExistsWithDifferentField(redemption_id=redemption.redemption_id, field=field)
     if redemption.state in UNDONE:
-        raise RedemptionAlreadyUndone(redemption_id=redemption.redemption_id)
+        raise RedemptionAlreadyUndone(redemption_id=redemption.redemption_id, state=redemption.state)
 
 
 def _redemption(

@@ -1,11 +1,25 @@
 """Redemptions: one use of a voucher by one customer for one order, and what it is worth."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.vouchers.domain.kinds import EffectKind, RedemptionState
+from services.vouchers.domain.effects import Parameters
+from services.vouchers.domain.kinds import EffectKind, RedemptionState, RestoreCause
+
+# What a line is for a discount; the numbers stand in the database, and 0 is a line that has no part in it.
+DISCOUNTED = 1  # pieces of it may be taken off
+BOUGHT = 2  # pieces of it count as bought, for others to be taken off
+BOTH = DISCOUNTED | BOUGHT
+
+
+class DiscountLine(NamedTuple):
+    """A line as a discount is computed on it: what the vouchers before left of it, in minor units."""
+
+    amount_minor: int
+    quantity: int
+    role: int
 
 
 class LineDiscount(NamedTuple):
@@ -14,6 +28,13 @@ class LineDiscount(NamedTuple):
     line_number: int
     amount_minor: int
     discount_minor: int
+    quantity: int = 1
+    role: int = DISCOUNTED
+
+    @property
+    def line(self) -> DiscountLine:
+        """The line as it was before."""
+        return DiscountLine(self.amount_minor, self.quantity, self.role)
 
 
 class Credit(NamedTuple):
@@ -26,22 +47,29 @@ class Credit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Benefit:
-    """What a redemption gives: a discount with its inputs, or credits. `effect_minor` is the effect's amount."""
+    """What a redemption gives: a discount with its inputs, or credits. `revision` is that of the campaign then."""
 
     effect: EffectKind
-    effect_minor: int
+    revision: int
+    parameters: Parameters = field(default_factory=dict)
     discount_minor: int = 0
     lines: tuple[LineDiscount, ...] = ()
     credit: Credit | None = None
 
+    @property
+    def value_minor(self) -> int:
+        """What it takes from the campaign's budget."""
+        return self.discount_minor if self.credit is None else self.credit.amount_minor
+
 
 class Terms(NamedTuple):
-    """The fields of a redeem request that its repetition must have equal; the lines and the stack as digests."""
+    """The fields of a redeem request that its repetition must have equal; lists as digests, None: not given."""
 
     order_id: UUID
     currency: str
     lines: bytes
     redemptions: bytes
+    facts: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +92,20 @@ class Redemption:
     kept_at: datetime | None = None
     confirmed_at: datetime | None = None
     rolled_back_at: datetime | None = None
+    expired_at: datetime | None = None
+    restored_at: datetime | None = None
+    restore_cause: RestoreCause | None = None
 
     @property
     def updated_at(self) -> datetime:
         """When its state last changed."""
-        return self.rolled_back_at or self.confirmed_at or self.kept_at or self.created_at
+        undone_at = self.rolled_back_at or self.expired_at or self.restored_at
+        return undone_at or self.confirmed_at or self.kept_at or self.created_at
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether it gives credits."""
+        return self.benefit is not None and self.benefit.credit is not None
 
     def keep(self, now: datetime) -> "Redemption":
         """The redemption when its credit stays with the customer."""
@@ -82,11 +119,22 @@ class Redemption:
         """The redemption when it is undone."""
         return replace(self, state=RedemptionState.ROLLED_BACK, rolled_back_at=now)
 
+    def expire(self, now: datetime) -> "Redemption":
+        """The redemption when nobody has ended it before its expiry."""
+        return replace(self, state=RedemptionState.EXPIRED, expired_at=now)
+
+    def restore(self, cause: RestoreCause, now: datetime) -> "Redemption":
+        """The redemption when its placed order is given back."""
+        return replace(self, state=RedemptionState.RESTORED, restored_at=now, restore_cause=cause)
+
     def as_first_answered(self) -> "Redemption":
-        """The redemption as it stood when it was made: what a repeated request is answered with."""
+        """The redemption as it stood when it was made: what a repeated request is answered with.
+
+        Of one that is in effect: what is undone is not answered again.
+        """
         if self.state is RedemptionState.IN_WALLET:
             return self
-        return replace(self, state=RedemptionState.RESERVED, kept_at=None, confirmed_at=None, rolled_back_at=None)
+        return replace(self, state=RedemptionState.RESERVED, kept_at=None, confirmed_at=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,53 @@
 """What one group of commands sees and changes: the working copy of the rows that were loaded for it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.vouchers.domain.campaigns import Campaign
-from services.vouchers.domain.kinds import COUNTED, RedemptionState
+from services.vouchers.domain.code_guessing import Guesses
+from services.vouchers.domain.commands import Basket
+from services.vouchers.domain.kinds import COUNTED, REPORTED, RedemptionState
 from services.vouchers.domain.redemptions import Redemption
 from services.vouchers.domain.vouchers import Voucher, VoucherReference
 
 # A campaign and a customer.
 CustomerKey = tuple[UUID, UUID]
-# One customer's counted redemptions in one campaign, by voucher and state.
-CustomerUses = Counter[tuple[UUID, RedemptionState]]
+# Whether a qualification holds for a basket; None: it cannot be evaluated.
+Qualify = Callable[[str, Basket], bool | None]
+
+
+@dataclass(slots=True)
+class CustomerUses:
+    """One customer's counted redemptions in one campaign, by voucher and state.
+
+    `moments` is when they were made, of campaigns with a limit per period only: at least those within the period.
+    """
+
+    by_voucher: Counter[tuple[UUID, RedemptionState]] = field(default_factory=Counter)
+    moments: Counter[datetime] = field(default_factory=Counter)
+
+    def total(self) -> int:
+        """All of them."""
+        return self.by_voucher.total()
+
+    def of(self, voucher_id: UUID, state: RedemptionState) -> int:
+        """Those of one voucher in one state."""
+        return self.by_voucher[voucher_id, state]
+
+    def has_reserved(self) -> bool:
+        """Whether an order of the customer is still open, or being undone."""
+        return any(state is RedemptionState.RESERVED and uses > 0 for (_, state), uses in self.by_voucher.items())
+
+    def within(self, period: timedelta, now: datetime) -> int:
+        """Those made after the beginning of the period that ends now."""
+        return sum(uses for moment, uses in self.moments.items() if moment > now - period)
+
+
+# Only ever read.
+_NO_USES = CustomerUses()
 
 
 @dataclass(slots=True)
@@ -24,6 +59,10 @@ class Changes:
     # Whose counters are to be stored; every campaign with a row to write, because its last time moves on.
     vouchers: set[UUID] = field(default_factory=set)
     campaigns: set[UUID] = field(default_factory=set)
+
+
+def _cannot_evaluate(_: str, __: Basket) -> None:
+    """Of a state that was made without a way to evaluate qualifications."""
 
 
 @dataclass(slots=True)
@@ -39,6 +78,8 @@ class State:
     redemptions: dict[UUID, Redemption] = field(default_factory=dict)
     customer_uses: dict[CustomerKey, CustomerUses] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
+    qualify: Qualify = _cannot_evaluate
+    guesses: Guesses = field(default_factory=Guesses)
 
     def find_voucher(self, reference: VoucherReference) -> Voucher | None:
         """The voucher that is named, or None."""
@@ -47,7 +88,7 @@ class State:
 
     def uses_of(self, campaign_id: UUID, customer_id: UUID) -> CustomerUses:
         """The customer's uses of the campaign; empty when there are none."""
-        return self.customer_uses.get((campaign_id, customer_id)) or Counter()
+        return self.customer_uses.get((campaign_id, customer_id), _NO_USES)
 
     def put(self, redemption: Redemption) -> None:
         """Adds a redemption or moves the one with its id on. The counters follow: this is the one place that counts."""
@@ -70,12 +111,21 @@ class State:
             self.changes.campaigns.add(redemption.campaign_id)
 
     def _count(self, redemption: Redemption, step: int) -> None:
-        voucher_id, campaign_id = redemption.voucher_id, redemption.campaign_id
-        if redemption.state not in COUNTED or voucher_id is None or campaign_id is None:
+        voucher_id, campaign_id, benefit = redemption.voucher_id, redemption.campaign_id, redemption.benefit
+        if redemption.state not in REPORTED or voucher_id is None or campaign_id is None or benefit is None:
             return
-        voucher, campaign = self.vouchers[voucher_id], self.campaigns[campaign_id]
+        is_counted = redemption.state in COUNTED
+        campaign = self.campaigns[campaign_id]
+        usage = campaign.usage.counting(redemption.state, step, step * benefit.value_minor if is_counted else 0)
+        self.campaigns[campaign_id] = replace(campaign, usage=usage)
+        if is_counted:
+            self._count_use(redemption, voucher_id, campaign, step)
+
+    def _count_use(self, redemption: Redemption, voucher_id: UUID, campaign: Campaign, step: int) -> None:
+        voucher = self.vouchers[voucher_id]
         self.vouchers[voucher_id] = replace(voucher, uses=voucher.uses + step)
-        self.campaigns[campaign_id] = replace(campaign, uses=campaign.uses + step)
-        customer_uses = self.customer_uses.setdefault((campaign_id, redemption.customer_id), Counter())
-        customer_uses[voucher_id, redemption.state] += step
         self.changes.vouchers.add(voucher_id)
+        uses = self.customer_uses.setdefault((campaign.campaign_id, redemption.customer_id), CustomerUses())
+        uses.by_voucher[voucher_id, redemption.state] += step
+        if campaign.rules.period_days is not None:
+            uses.moments[redemption.created_at] += step

@@ -1,47 +1,32 @@
 """Messages to commands. The messages' shape has been checked by the rules in their protos."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from quittance.vouchers.v1 import vouchers_pb2
 from services.runtime.ids import parse_id
 from services.runtime.times import parse_time
-from services.vouchers.domain.campaigns import AmountOffEffect, CreditGrantEffect, Effect, NewCampaign
+from services.vouchers.domain.codes import normalise_code
 from services.vouchers.domain.commands import (
     Basket,
     ConfirmRedemptions,
+    CustomerFacts,
     KeepRedemptions,
     OrderLine,
     RedeemVouchers,
     RedemptionReference,
+    RestoreRedemptions,
     RollbackRedemptions,
 )
-from services.vouchers.domain.vouchers import NewVoucher, VoucherReference, normalise_code
+from services.vouchers.domain.kinds import RestoreCause
+from services.vouchers.domain.results import RedemptionsOf
+from services.vouchers.domain.vouchers import VoucherReference
 
-_USES_PER_CUSTOMER_DEFAULT = 1
-
-
-def campaign(message: vouchers_pb2.Campaign) -> NewCampaign:
-    """The campaign of CreateCampaign. Raises INVALID_REQUEST."""
-    return NewCampaign(
-        campaign_id=parse_id(message.campaign_id, "campaign.campaign_id"),
-        name=message.name,
-        effect=_effect(message),
-        uses_max=message.uses_max or None,
-        uses_per_customer_max=message.uses_per_customer_max or _USES_PER_CUSTOMER_DEFAULT,
-        starts_at=parse_time(message.start_time, "campaign.start_time") if message.HasField("start_time") else None,
-        ends_at=parse_time(message.end_time, "campaign.end_time") if message.HasField("end_time") else None,
-        order_minimum_minor=message.order_minimum_minor,
-    )
-
-
-def voucher(message: vouchers_pb2.Voucher) -> NewVoucher:
-    """The voucher of CreateVoucher. Raises INVALID_REQUEST."""
-    return NewVoucher(
-        voucher_id=parse_id(message.voucher_id, "voucher.voucher_id"),
-        campaign_id=parse_id(message.campaign_id, "voucher.campaign_id"),
-        code=message.code,
-        uses_max=message.uses_max or None,
-    )
+_CAUSES = {
+    vouchers_pb2.RESTORE_CAUSE_REFUND: RestoreCause.REFUND,
+    vouchers_pb2.RESTORE_CAUSE_CANCELLATION: RestoreCause.CANCELLATION,
+    vouchers_pb2.RESTORE_CAUSE_DECISION: RestoreCause.DECISION,
+}
 
 
 def reference(message: vouchers_pb2.VoucherReference) -> VoucherReference:
@@ -51,13 +36,19 @@ def reference(message: vouchers_pb2.VoucherReference) -> VoucherReference:
     return VoucherReference(normalise_code(message.code), None)
 
 
-def basket(request: vouchers_pb2.ValidateVouchersRequest | vouchers_pb2.RedeemVouchersRequest) -> Basket:
+def basket(
+    request: vouchers_pb2.ValidateVouchersRequest
+    | vouchers_pb2.QualifyCampaignsRequest
+    | vouchers_pb2.RedeemVouchersRequest,
+) -> Basket:
     """What vouchers are offered for. Raises INVALID_REQUEST."""
-    lines = tuple(
-        OrderLine(line.line_number, parse_id(line.product_id, "lines.product_id"), line.quantity, line.amount_minor)
-        for line in request.lines
+    facts = request.facts
+    return Basket(
+        customer_id=parse_id(request.customer_id, "customer_id"),
+        currency=request.currency,
+        lines=tuple(map(_line, request.lines)),
+        facts=CustomerFacts(facts.orders_placed, tuple(facts.tags)) if request.HasField("facts") else None,
     )
-    return Basket(customer_id=parse_id(request.customer_id, "customer_id"), currency=request.currency, lines=lines)
 
 
 def redeem_vouchers(request: vouchers_pb2.RedeemVouchersRequest) -> RedeemVouchers:
@@ -93,6 +84,31 @@ def rollback_redemptions(request: vouchers_pb2.RollbackRedemptionsRequest) -> Ro
     )
 
 
+def restore_redemptions(request: vouchers_pb2.RestoreRedemptionsRequest) -> RestoreRedemptions:
+    """RestoreRedemptions. Raises INVALID_REQUEST."""
+    return RestoreRedemptions(
+        customer_id=parse_id(request.customer_id, "customer_id"),
+        redemptions=_redemptions(request.redemptions),
+        cause=_CAUSES[request.cause],
+    )
+
+
+def redemptions_of(request: vouchers_pb2.ListRedemptionsRequest) -> tuple[RedemptionsOf, UUID]:
+    """Whose redemptions ListRedemptions lists. Raises INVALID_REQUEST."""
+    of = RedemptionsOf(request.WhichOneof("of"))
+    return of, parse_id(getattr(request, of.value), of.value)
+
+
+def _line(message: vouchers_pb2.OrderLine) -> OrderLine:
+    return OrderLine(
+        message.line_number,
+        parse_id(message.product_id, "lines.product_id"),
+        message.quantity,
+        message.amount_minor,
+        tuple(message.categories),
+    )
+
+
 def _redemptions(
     messages: Iterable[vouchers_pb2.RedemptionRequest | vouchers_pb2.RedemptionReference],
 ) -> tuple[RedemptionReference, ...]:
@@ -100,10 +116,3 @@ def _redemptions(
         RedemptionReference(parse_id(message.redemption_id, "redemptions.redemption_id"), reference(message.voucher))
         for message in messages
     )
-
-
-def _effect(message: vouchers_pb2.Campaign) -> Effect:
-    if message.WhichOneof("effect") == "credit_grant":
-        grant = message.credit_grant
-        return CreditGrantEffect(grant.amount.amount_minor, grant.amount.currency, grant.priority, grant.valid_days)
-    return AmountOffEffect(message.amount_off.amount.amount_minor, message.amount_off.amount.currency)

@@ -7,7 +7,10 @@ import grpc
 from quittance.vouchers.v1 import vouchers_pb2, vouchers_pb2_grpc
 from services.runtime.deadlines import deadline_of
 from services.runtime.group_commit import GroupCommit
+from services.runtime.ids import parse_id
 from services.vouchers.domain.commands import AnyCommand, AnyResult, Command
+from services.vouchers.domain.paging import PAGE_SIZE_DEFAULT, Place, page_of, place_of
+from services.vouchers.domain.redemptions import Redemption
 from services.vouchers.servicer import decode, encode
 from services.vouchers.store.vouchers_store import VouchersStore
 
@@ -22,27 +25,6 @@ class VouchersServicer(vouchers_pb2_grpc.VouchersServiceServicer):
         self._group = group
         self._store = store
 
-    async def CreateCampaign(
-        self, request: vouchers_pb2.CreateCampaignRequest, context: Context
-    ) -> vouchers_pb2.CreateCampaignResponse:
-        """A transaction of its own."""
-        campaign = await self._store.create_campaign(decode.campaign(request.campaign))
-        return vouchers_pb2.CreateCampaignResponse(campaign=encode.campaign(campaign))
-
-    async def CreateVoucher(
-        self, request: vouchers_pb2.CreateVoucherRequest, context: Context
-    ) -> vouchers_pb2.CreateVoucherResponse:
-        """A transaction of its own."""
-        voucher = await self._store.create_voucher(decode.voucher(request.voucher))
-        return vouchers_pb2.CreateVoucherResponse(voucher=encode.voucher(voucher))
-
-    async def GetVoucher(
-        self, request: vouchers_pb2.GetVoucherRequest, context: Context
-    ) -> vouchers_pb2.GetVoucherResponse:
-        """A read."""
-        view = await self._store.read_voucher(decode.reference(request.voucher))
-        return encode.voucher_view(view)
-
     async def ValidateVouchers(
         self, request: vouchers_pb2.ValidateVouchersRequest, context: Context
     ) -> vouchers_pb2.ValidateVouchersResponse:
@@ -50,6 +32,13 @@ class VouchersServicer(vouchers_pb2_grpc.VouchersServiceServicer):
         references = [decode.reference(message) for message in request.vouchers]
         assessed = await self._store.assess(references, decode.basket(request))
         return vouchers_pb2.ValidateVouchersResponse(assessments=[encode.assessment(one) for one in assessed])
+
+    async def QualifyCampaigns(
+        self, request: vouchers_pb2.QualifyCampaignsRequest, context: Context
+    ) -> vouchers_pb2.QualifyCampaignsResponse:
+        """A read."""
+        qualified = await self._store.qualify_campaigns(decode.basket(request))
+        return vouchers_pb2.QualifyCampaignsResponse(campaigns=[encode.qualified_campaign(one) for one in qualified])
 
     async def RedeemVouchers(
         self, request: vouchers_pb2.RedeemVouchersRequest, context: Context
@@ -79,7 +68,37 @@ class VouchersServicer(vouchers_pb2_grpc.VouchersServiceServicer):
         rolled_back = await self._submit(decode.rollback_redemptions(request), context)
         return vouchers_pb2.RollbackRedemptionsResponse(rolled_back=rolled_back.uses_returned)
 
+    async def RestoreRedemptions(
+        self, request: vouchers_pb2.RestoreRedemptionsRequest, context: Context
+    ) -> vouchers_pb2.RestoreRedemptionsResponse:
+        """One command."""
+        redemptions = await self._submit(decode.restore_redemptions(request), context)
+        return vouchers_pb2.RestoreRedemptionsResponse(redemptions=encode.redemptions(redemptions))
+
+    async def GetRedemption(
+        self, request: vouchers_pb2.GetRedemptionRequest, context: Context
+    ) -> vouchers_pb2.GetRedemptionResponse:
+        """A read."""
+        redemption = await self._store.read_redemption(parse_id(request.redemption_id, "redemption_id"))
+        return vouchers_pb2.GetRedemptionResponse(redemption=encode.redemption(redemption))
+
+    async def ListRedemptions(
+        self, request: vouchers_pb2.ListRedemptionsRequest, context: Context
+    ) -> vouchers_pb2.ListRedemptionsResponse:
+        """A read of one redemption more than the page has, to know whether there is a next page."""
+        of, owner_id = decode.redemptions_of(request)
+        size, list_fields = request.page_size or PAGE_SIZE_DEFAULT, ("redemptions", of.value, owner_id)
+        found = await self._store.list_redemptions(of, owner_id, place_of(request.page_token, *list_fields), size + 1)
+        page, next_page_token = page_of(found, size, _place, *list_fields)
+        return vouchers_pb2.ListRedemptionsResponse(
+            redemptions=encode.redemptions(page), next_page_token=next_page_token
+        )
+
     async def _submit(self, command: Command[Result], context: Context) -> Result:
         """The command's own kind of result: `decide` answers each kind of command with one."""
         result = await self._group.submit(cast("AnyCommand", command), deadline=deadline_of(context))
         return cast("Result", result)
+
+
+def _place(redemption: Redemption) -> Place:
+    return Place(redemption.created_at, redemption.redemption_id)

@@ -3,18 +3,28 @@
 SELECT EXISTS (SELECT FROM campaigns) AND EXISTS (SELECT FROM vouchers) AND EXISTS (SELECT FROM redemptions);
 
 -- name: find_vouchers :many
--- Which campaigns to lock. Read without a lock: a voucher never changes its code or its campaign.
-SELECT voucher_id, campaign_id, code_normal, true AS by_code FROM vouchers WHERE code_normal = ANY ($1::text[])
+-- Which campaigns to lock. Read without a lock: a voucher never changes its code or its campaign. One look-up per
+-- reference, whatever the planner believes of the table: a million codes may have been made since it looked.
+SELECT found.*, true AS by_code
+FROM unnest($1::text[]) AS wanted (code_normal)
+CROSS JOIN LATERAL (
+    SELECT voucher_id, campaign_id, code_normal FROM vouchers AS v WHERE v.code_normal = wanted.code_normal LIMIT 1
+) AS found
 UNION ALL
-SELECT voucher_id, campaign_id, code_normal, false FROM vouchers WHERE voucher_id = ANY ($2::uuid[]);
+SELECT found.*, false
+FROM unnest($2::uuid[]) AS wanted (voucher_id)
+CROSS JOIN LATERAL (
+    SELECT voucher_id, campaign_id, code_normal FROM vouchers AS v WHERE v.voucher_id = wanted.voucher_id LIMIT 1
+) AS found;
 
 -- name: lock_campaigns :many
 -- In id order, so that groups never wait for each other in a circle. The time is read outside the inner query,
--- which is to say after the wait: it would be from before it otherwise.
+-- which is to say after the wait: it would be from before it otherwise. The key stays as it is, so that codes can be
+-- made meanwhile, whose foreign key looks at it.
 WITH locked AS MATERIALIZED (
     SELECT campaign_id, last_at FROM campaigns
     WHERE campaign_id = ANY ($1::uuid[])
-    ORDER BY campaign_id FOR UPDATE
+    ORDER BY campaign_id FOR NO KEY UPDATE
 )
 SELECT campaign_id, greatest(clock_timestamp(), last_at) AS now FROM locked;
 
@@ -23,13 +33,26 @@ SELECT campaign_id, greatest(clock_timestamp(), last_at) AS now FROM locked;
 SELECT clock_timestamp() AS now;
 
 -- name: load_campaigns :many
--- A statement after the lock: what was committed while we waited is seen.
-SELECT campaign_id, name, effect, effect_minor, currency, credit_priority, credit_valid_days, uses_max,
-    uses_per_customer_max, starts_at, ends_at, order_minimum_minor, uses, created_at
-FROM campaigns WHERE campaign_id = ANY ($1::uuid[]);
+-- A statement after the lock: what was committed while we waited is seen. All columns: a campaign is read whole.
+SELECT * FROM campaigns WHERE campaign_id = ANY ($1::uuid[]);
 
 -- name: load_vouchers :many
-SELECT voucher_id, campaign_id, code, uses_max, uses, created_at FROM vouchers WHERE voucher_id = ANY ($1::uuid[]);
+-- One look-up per id, whatever the planner believes of the table, as below.
+SELECT found.*
+FROM unnest($1::uuid[]) AS wanted (voucher_id)
+CROSS JOIN LATERAL (
+    SELECT v.voucher_id, v.campaign_id, coalesce(v.code, v.code_normal) AS code, v.uses_max, v.uses, v.customer_id,
+        v.batch_id, v.created_at, coalesce(v.expires_at, b.expires_at) AS expires_at,
+        -- Off by itself, with its batch, or with the codes that its campaign had at a moment.
+        least(
+            v.deactivated_at, b.deactivated_at,
+            CASE WHEN v.created_at <= c.codes_deactivated_at THEN c.codes_deactivated_at END
+        ) AS deactivated_at
+    FROM vouchers AS v
+    JOIN campaigns AS c ON c.campaign_id = v.campaign_id
+    LEFT JOIN code_batches AS b ON b.batch_id = v.batch_id
+    WHERE v.voucher_id = wanted.voucher_id LIMIT 1
+) AS found;
 
 -- name: load_redemptions :many
 -- Replays, undone ids and tombstones; also those that were committed while we waited for the lock.
@@ -38,18 +61,20 @@ SELECT voucher_id, campaign_id, code, uses_max, uses, created_at FROM vouchers W
 SELECT found.*
 FROM unnest($1::uuid[]) AS wanted (redemption_id)
 CROSS JOIN LATERAL (
-    SELECT redemption_id, customer_id, voucher_id, campaign_id, state, order_id, currency, lines_digest,
-        redemptions_digest, effect, effect_minor, discount_minor, lines, credit_priority, credit_expires_at,
-        expires_at, created_at, kept_at, confirmed_at, rolled_back_at
-    FROM redemptions AS r WHERE r.redemption_id = wanted.redemption_id LIMIT 1
+    SELECT * FROM redemptions AS r WHERE r.redemption_id = wanted.redemption_id LIMIT 1
 ) AS found;
 
 -- name: load_customer_uses :many
--- Counted from the rows themselves; cheap, because one customer has few uses of one campaign.
-SELECT wanted.campaign_id, wanted.customer_id, used.voucher_id, used.state, used.uses
+-- Counted from the rows themselves; cheap, because one customer has few uses of one campaign. When they were made
+-- matters only where a period is limited, and only within it.
+SELECT wanted.campaign_id, wanted.customer_id, used.voucher_id, used.state, used.uses, used.moments
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (campaign_id, customer_id)
+JOIN campaigns AS c ON c.campaign_id = wanted.campaign_id
 CROSS JOIN LATERAL (
-    SELECT r.voucher_id, r.state, count(*) AS uses FROM redemptions AS r
+    SELECT r.voucher_id, r.state, count(*) AS uses,
+        array_agg(r.created_at)
+            FILTER (WHERE r.created_at > $3::timestamptz - c.period_days * interval '24 hours') AS moments
+    FROM redemptions AS r
     WHERE r.campaign_id = wanted.campaign_id AND r.customer_id = wanted.customer_id
         AND r.state IN ('reserved', 'kept', 'confirmed')
     GROUP BY r.voucher_id, r.state
@@ -57,33 +82,47 @@ CROSS JOIN LATERAL (
 
 -- name: insert_redemptions :exec
 -- An id that somebody else has taken meanwhile is a lost race: the group is loaded and decided again.
--- Lines come as text, because a list in an array would be taken for another dimension.
+-- What is jsonb comes as text, because a list in an array would be taken for another dimension.
 INSERT INTO redemptions (
-    redemption_id, customer_id, voucher_id, campaign_id, state, order_id, currency, lines_digest, redemptions_digest,
-    effect, effect_minor, discount_minor, lines, credit_priority, credit_expires_at, expires_at,
-    created_at, kept_at, confirmed_at, rolled_back_at
+    redemption_id, customer_id, voucher_id, campaign_id,
+    order_id, currency, lines_digest, redemptions_digest, facts_digest,
+    effect, campaign_revision, effect_parameters, discount_minor, lines,
+    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
 )
 SELECT
-    redemption_id, customer_id, voucher_id, campaign_id, state, order_id, currency, lines_digest, redemptions_digest,
-    effect, effect_minor, discount_minor, lines::jsonb, credit_priority, credit_expires_at, expires_at,
-    created_at, kept_at, confirmed_at, rolled_back_at
+    redemption_id, customer_id, voucher_id, campaign_id,
+    order_id, currency, lines_digest, redemptions_digest, facts_digest,
+    effect, campaign_revision, effect_parameters::jsonb, discount_minor, lines::jsonb,
+    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
 FROM unnest(
-    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::bytea[], $9::bytea[],
-    $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::integer[], $15::timestamptz[], $16::timestamptz[],
-    $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[]
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],
+    $5::uuid[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
+    $10::text[], $11::integer[], $12::text[], $13::bigint[], $14::text[],
+    $15::bigint[], $16::integer[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
+    $20::text[], $21::timestamptz[], $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
+    $26::text[]
 ) AS made (
-    redemption_id, customer_id, voucher_id, campaign_id, state, order_id, currency, lines_digest, redemptions_digest,
-    effect, effect_minor, discount_minor, lines, credit_priority, credit_expires_at, expires_at,
-    created_at, kept_at, confirmed_at, rolled_back_at
+    redemption_id, customer_id, voucher_id, campaign_id,
+    order_id, currency, lines_digest, redemptions_digest, facts_digest,
+    effect, campaign_revision, effect_parameters, discount_minor, lines,
+    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
 );
 
 -- name: move_redemptions :exec
 -- Only what a life cycle changes: everything else was fixed when the redemption was made.
 UPDATE redemptions AS r
 SET state = moved.state, kept_at = moved.kept_at, confirmed_at = moved.confirmed_at,
-    rolled_back_at = moved.rolled_back_at
-FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
-    AS moved (redemption_id, state, kept_at, confirmed_at, rolled_back_at)
+    rolled_back_at = moved.rolled_back_at, expired_at = moved.expired_at, restored_at = moved.restored_at,
+    restore_cause = moved.restore_cause
+FROM unnest(
+    $1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+    $7::timestamptz[], $8::text[]
+) AS moved (
+    redemption_id, state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+)
 WHERE r.redemption_id = moved.redemption_id;
 
 -- name: update_voucher_uses :exec
@@ -94,32 +133,62 @@ WHERE v.voucher_id = counted.voucher_id;
 
 -- name: update_campaigns :exec
 -- Of every campaign with a new or changed row, because its time moves on with it.
-UPDATE campaigns AS c SET uses = counted.uses, last_at = $3
-FROM unnest($1::uuid[], $2::bigint[]) AS counted (campaign_id, uses)
+UPDATE campaigns AS c
+SET uses = counted.reserved + counted.kept + counted.confirmed, reserved = counted.reserved, kept = counted.kept,
+    confirmed = counted.confirmed, rolled_back = counted.rolled_back, expired = counted.expired,
+    restored = counted.restored, spent_minor = counted.spent_minor, last_at = $9
+FROM unnest(
+    $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]
+) AS counted (campaign_id, reserved, kept, confirmed, rolled_back, expired, restored, spent_minor)
 WHERE c.campaign_id = counted.campaign_id;
 
--- name: insert_campaign :one
--- Two at once under one id: the second one's insert fails, and it reads what the first one wrote.
-INSERT INTO campaigns (
-    campaign_id, name, effect, effect_minor, currency, credit_priority, credit_valid_days, uses_max,
-    uses_per_customer_max, starts_at, ends_at, order_minimum_minor, created_at, last_at
-)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now, now FROM clock_timestamp() AS now
-RETURNING campaign_id, name, effect, effect_minor, currency, credit_priority, credit_valid_days, uses_max,
-    uses_per_customer_max, starts_at, ends_at, order_minimum_minor, uses, created_at;
+-- name: list_due_redemptions :many
+-- What nobody has ended before its expiry, oldest first; ended under the campaigns' locks, so that nothing is lost by
+-- reading without them.
+SELECT redemption_id, voucher_id FROM redemptions
+WHERE state = 'reserved' AND expires_at <= clock_timestamp()
+ORDER BY expires_at LIMIT $1;
 
--- name: insert_voucher :one
--- A code taken meanwhile in another campaign fails here and is then found.
-INSERT INTO vouchers (voucher_id, campaign_id, code, code_normal, uses_max, created_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp())
-RETURNING voucher_id, campaign_id, code, uses_max, uses, created_at;
+-- name: find_redemption :one
+SELECT * FROM redemptions WHERE redemption_id = $1 AND state <> 'tombstone';
 
--- name: list_redemptions :many
--- A voucher's newest, for people: what never came is left out.
-SELECT redemption_id, customer_id, voucher_id, campaign_id, state, order_id, currency, lines_digest,
-    redemptions_digest, effect, effect_minor, discount_minor, lines, credit_priority, credit_expires_at, expires_at,
-    created_at, kept_at, confirmed_at, rolled_back_at
-FROM redemptions
-WHERE voucher_id = $1 AND state <> 'tombstone'
-ORDER BY created_at DESC
-LIMIT $2;
+-- name: list_redemptions_of_customer :many
+-- Newest first, below a place in that order; what never came is left out, here and in the next ones.
+SELECT * FROM redemptions
+WHERE customer_id = $1 AND state <> 'tombstone' AND (created_at, redemption_id) < ($2, $3)
+ORDER BY created_at DESC, redemption_id DESC LIMIT $4;
+
+-- name: list_redemptions_of_campaign :many
+-- By the index of its campaign, in which all of one moment stand together.
+SELECT * FROM redemptions
+WHERE campaign_id = $1 AND state <> 'tombstone' AND (created_at, redemption_id) < ($2, $3)
+ORDER BY created_at DESC, redemption_id DESC LIMIT $4;
+
+-- name: find_usable_vouchers :many
+-- What a customer could use without typing a code, one voucher of each campaign: one that is assigned to the
+-- customer, else the oldest shared one of a listed campaign. The rules decide; this leaves out what is certainly used
+-- up or closed, and looks at the newest so many of each kind.
+SELECT DISTINCT ON (usable.campaign_id) usable.voucher_id, usable.campaign_id
+FROM (
+    (
+        SELECT v.voucher_id, v.campaign_id, v.created_at, true AS is_assigned
+        FROM vouchers AS v
+        WHERE v.customer_id = $1 AND (v.uses_max IS NULL OR v.uses < v.uses_max) AND v.deactivated_at IS NULL
+        ORDER BY v.created_at DESC LIMIT $2
+    )
+    UNION ALL
+    SELECT shared.voucher_id, listed.campaign_id, shared.created_at, false
+    FROM (
+        SELECT campaign_id, codes_deactivated_at FROM campaigns
+        WHERE listed AND state = 'active' ORDER BY created_at DESC LIMIT $2
+    ) AS listed
+    CROSS JOIN LATERAL (
+        SELECT v.voucher_id, v.created_at FROM vouchers AS v
+        WHERE v.campaign_id = listed.campaign_id
+            AND v.customer_id IS NULL AND v.uses_max IS DISTINCT FROM 1 AND v.batch_id IS NULL
+            AND (v.uses_max IS NULL OR v.uses < v.uses_max) AND v.deactivated_at IS NULL
+            AND (listed.codes_deactivated_at IS NULL OR v.created_at > listed.codes_deactivated_at)
+        ORDER BY v.created_at LIMIT 1
+    ) AS shared
+) AS usable
+ORDER BY usable.campaign_id, usable.is_assigned DESC, usable.created_at;

@@ -1,1 +1,1 @@
-"""The vouchers' tables. The only place that touches the database; the statements are in sql/queries.sql."""
+"""The vouchers' tables. The only place that touches the database; the statements are in sql/*.sql."""

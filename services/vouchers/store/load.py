@@ -1,24 +1,28 @@
 """Reads what a group of commands needs to see, under the locks of its campaigns."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from services.runtime.database import Connection, Record
+from services.vouchers.domain.code_guessing import GuessLimit
 from services.vouchers.domain.commands import AnyCommand
 from services.vouchers.domain.kinds import RedemptionState
-from services.vouchers.domain.needs import customers_needed, redemptions_needed, vouchers_needed
+from services.vouchers.domain.needs import customers_needed, guessers_needed, redemptions_needed, vouchers_needed
 from services.vouchers.domain.state import CustomerKey, CustomerUses, State
 from services.vouchers.domain.vouchers import VoucherReference
-from services.vouchers.store.rows import campaign_of, redemption_of, voucher_of
+from services.vouchers.store.campaign_rows import campaign_of
+from services.vouchers.store.codes_guessing import load_guesses, lock_guessers
+from services.vouchers.store.rows import redemption_of, voucher_of
 from services.vouchers.store.statements import columns, queries
 
 # Voucher and campaign of each reference that leads somewhere.
 FoundVouchers = dict[VoucherReference, tuple[UUID, UUID]]
 
 
-async def load(connection: Connection, commands: Sequence[AnyCommand]) -> tuple[State, datetime]:
+async def load(
+    connection: Connection, commands: Sequence[AnyCommand], guess_limit: GuessLimit
+) -> tuple[State, datetime]:
     """Locks the commands' campaigns, then reads by later statements, which see all that committed during the wait.
 
     The state, and the group's time.
@@ -26,9 +30,12 @@ async def load(connection: Connection, commands: Sequence[AnyCommand]) -> tuple[
     found = await find_vouchers(connection, vouchers_needed(commands))
     campaign_ids = sorted({campaign_id for _, campaign_id in found.values()})
     now = await _lock_campaigns(connection, campaign_ids)
+    offering, missing = guessers_needed(commands, found)
+    await lock_guessers(connection, guess_limit, missing)
     wanted = customers_needed(commands, {reference: campaign_id for reference, (_, campaign_id) in found.items()})
-    state = await load_rules(connection, found, wanted)
+    state = await load_rules(connection, found, wanted, now)
     redemptions = await queries.load_redemptions(connection, list(redemptions_needed(commands)))
+    state.guesses = await load_guesses(connection, guess_limit, offering, now)
     state.redemptions = {record["redemption_id"]: redemption_of(record) for record in redemptions}
     return state, now
 
@@ -48,7 +55,9 @@ async def read_clock(connection: Connection) -> datetime:
     return now
 
 
-async def load_rules(connection: Connection, found: FoundVouchers, customers: Collection[CustomerKey]) -> State:
+async def load_rules(
+    connection: Connection, found: FoundVouchers, customers: Collection[CustomerKey], now: datetime
+) -> State:
     """Vouchers, campaigns and customers' uses: all that an assessment looks at."""
     if not found:
         return State()
@@ -59,7 +68,7 @@ async def load_rules(connection: Connection, found: FoundVouchers, customers: Co
         voucher_ids=voucher_ids,
         vouchers={record["voucher_id"]: voucher_of(record) for record in vouchers},
         campaigns={record["campaign_id"]: campaign_of(record) for record in campaigns},
-        customer_uses=await _load_customer_uses(connection, customers) if customers else {},
+        customer_uses=await _load_customer_uses(connection, customers, now) if customers else {},
     )
 
 
@@ -72,12 +81,13 @@ async def _lock_campaigns(connection: Connection, campaign_ids: Sequence[UUID]) 
 
 
 async def _load_customer_uses(
-    connection: Connection, customers: Iterable[CustomerKey]
+    connection: Connection, customers: Iterable[CustomerKey], now: datetime
 ) -> dict[CustomerKey, CustomerUses]:
     loaded: dict[CustomerKey, CustomerUses] = {}
-    for record in await queries.load_customer_uses(connection, *columns(customers)):
-        uses = loaded.setdefault((record["campaign_id"], record["customer_id"]), Counter())
-        uses[record["voucher_id"], RedemptionState(record["state"])] = record["uses"]
+    for record in await queries.load_customer_uses(connection, *columns(customers), now):
+        uses = loaded.setdefault((record["campaign_id"], record["customer_id"]), CustomerUses())
+        uses.by_voucher[record["voucher_id"], RedemptionState(record["state"])] = record["uses"]
+        uses.moments.update(record["moments"] or ())
     return loaded
 
 

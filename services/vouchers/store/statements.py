@@ -1,4 +1,4 @@
-"""The statements of sql/queries.sql, and how rows become the arrays that they take."""
+"""The statements of sql/*.sql, and how rows become the arrays that they take."""
 
 from collections.abc import Iterable, Sequence
 

@@ -9,6 +9,7 @@ from services.vouchers.domain.campaigns import Campaign
 from services.vouchers.domain.redemptions import Redemption
 from services.vouchers.domain.state import State
 from services.vouchers.domain.vouchers import Voucher
+from services.vouchers.store.codes_guessing import write_misses
 from services.vouchers.store.rows import moved_columns, redemption_columns
 from services.vouchers.store.statements import columns, queries
 
@@ -20,6 +21,7 @@ async def write(connection: Connection, state: State, now: datetime) -> None:
     await _write_moved(connection, changes.redemptions_moved.values())
     await _write_voucher_uses(connection, changes.vouchers, state.vouchers)
     await _write_campaigns(connection, changes.campaigns, state.campaigns, now)
+    await write_misses(connection, state.guesses)
 
 
 async def _write_made(connection: Connection, redemptions: Iterable[Redemption]) -> None:
@@ -43,6 +45,6 @@ async def _write_voucher_uses(connection: Connection, ids: Iterable[UUID], vouch
 async def _write_campaigns(
     connection: Connection, ids: Iterable[UUID], campaigns: Mapping[UUID, Campaign], now: datetime
 ) -> None:
-    rows = [(campaign_id, campaigns[campaign_id].uses) for campaign_id in ids]
+    rows = [(campaign_id, *campaigns[campaign_id].usage) for campaign_id in ids]
     if rows:
         await queries.update_campaigns(connection, *columns(rows), now)
