@@ -144,9 +144,9 @@ WHERE c.campaign_id = counted.campaign_id;
 
 -- name: list_due_redemptions :many
 -- What nobody has ended before its expiry, oldest first; ended under the campaigns' locks, so that nothing is lost by
--- reading without them.
+-- reading without them. The statement's own time can be looked up in the index; the clock's, which moves on, cannot.
 SELECT redemption_id, voucher_id FROM redemptions
-WHERE state = 'reserved' AND expires_at <= clock_timestamp()
+WHERE state = 'reserved' AND expires_at <= statement_timestamp()
 ORDER BY expires_at LIMIT $1;
 
 -- name: find_redemption :one
