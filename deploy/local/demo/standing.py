@@ -65,8 +65,9 @@ class Standing:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is reserved or held any more."""
-        return self.wallet.held_minor == 0 and "reserved" not in self.redemptions
+        """Whether nothing is reserved or held any more, and the order knows."""
+        is_done = self.state not in ("pending", "settling")
+        return is_done and self.wallet.held_minor == 0 and "reserved" not in self.redemptions
 
     def sums(self, *reasons_and_kinds: str) -> list[int]:
         """Minor units moved by the entries of each reason or kind, for example "payment.booked" or "reversal"."""
