@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 import asyncpg
 import grpc
@@ -21,14 +20,16 @@ SAMPLES = 200
 WITHIN_S = 30
 # The one redemption of the campaign again and again, each of another customer, with the counters that go with them.
 _FILL = """
-INSERT INTO redemptions SELECT (jsonb_populate_record(r, jsonb_build_object('redemption_id', gen_random_uuid(),
-    'customer_id', gen_random_uuid(), 'redemptions_digest', '\\x' || encode(uuid_send(gen_random_uuid()), 'hex')))).*
-FROM redemptions AS r, generate_series(2, $2::bigint) WHERE r.campaign_id = $1
+SET session_replication_role = replica;
+CREATE TEMPORARY TABLE copies AS
+    SELECT r.* FROM redemptions AS r, generate_series(2, {many}) WHERE r.campaign_id = '{campaign_id}';
+UPDATE copies SET redemption_id = gen_random_uuid(), customer_id = gen_random_uuid(),
+    redemptions_digest = uuid_send(gen_random_uuid());
+INSERT INTO redemptions SELECT * FROM copies;
+UPDATE campaigns SET reserved = {many}, uses = {many}, spent_minor = spent_minor * {many}
+    WHERE campaign_id = '{campaign_id}';
+UPDATE vouchers SET uses = {many} WHERE campaign_id = '{campaign_id}';
 """
-_COUNT = """
-UPDATE campaigns SET reserved = $2::bigint, uses = $2, spent_minor = spent_minor * $2 WHERE campaign_id = $1
-"""
-_COUNT_CODE = "UPDATE vouchers SET uses = $2::bigint WHERE campaign_id = $1"
 
 
 @benchmark("vouchers-many", is_long=True)
@@ -64,9 +65,7 @@ async def _campaign_of_one(vouchers: VouchersUnderTest) -> str:
 
 async def _fill(vouchers: VouchersUnderTest, campaign_id: str) -> None:
     connection = await asyncpg.connect(vouchers.postgres.superuser_url("vouchers"))
-    await connection.execute("SET session_replication_role = replica")
-    for statement in (_FILL, _COUNT, _COUNT_CODE):
-        await connection.execute(statement, UUID(campaign_id), MANY, timeout=600)
+    await connection.execute(_FILL.format(many=MANY, campaign_id=campaign_id), timeout=600)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 

@@ -127,6 +127,8 @@ async def running_vouchers() -> AsyncIterator[VouchersUnderTest]:
             "VOUCHERS_DATABASE_URL": postgres.url("vouchers"),
             "VOUCHERS_ADDRESS": address,
             "LOG_LEVEL": "WARNING",
+            # Nothing by itself while it is measured.
+            "VOUCHERS_VERIFY_INTERVAL_S": "0",
         }
         server = exits.enter_context(_server(settings))
         exits.callback(server.terminate)
