@@ -51,7 +51,7 @@ def _activity_for(step: Step[Any, Any], rpc: Callable[..., Awaitable[Any]]) -> C
                 metadata=((_WORKFLOW_HEADER, info.workflow_id or ""),),
             )
         except grpc.aio.AioRpcError as error:
-            raise _failure_of(error) from error
+            raise failure_of(error) from error
         if step.refusal_within and (refusal := step.refusal_within(response)):
             raise ApplicationError(refusal.message, refusal, type=refusal.reason, non_retryable=True)
         return response
@@ -61,7 +61,7 @@ def _activity_for(step: Step[Any, Any], rpc: Callable[..., Awaitable[Any]]) -> C
     return activity.defn(name=step.activity)(run)
 
 
-def _failure_of(error: grpc.aio.AioRpcError) -> ApplicationError:
+def failure_of(error: grpc.aio.AioRpcError) -> ApplicationError:
     """The one place that tells a definite refusal from an unknown result."""
     refusal = refusal_of(error)
     message = refusal_pb2.Refusal(

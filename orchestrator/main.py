@@ -14,15 +14,23 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from orchestrator.abandoned_orders import AbandonedOrders
 from orchestrator.activities import activities_for
 from orchestrator.checkout_workflow import CheckoutWorkflow
+from orchestrator.clearing_balances import ClearingBalances
 from orchestrator.code_steps import CODE_STEPS
 from orchestrator.generate_codes_workflow import GenerateCodesWorkflow
+from orchestrator.late_payment_workflow import LatePaymentWorkflow
 from orchestrator.namespace import NotSetUp, require_search_attributes
 from orchestrator.order_repair_workflow import OrderRepairWorkflow
 from orchestrator.order_steps import ALL_STEPS
 from orchestrator.order_sweep_workflow import OrderSweepWorkflow
+from orchestrator.reconciliation_workflow import ReconciliationWorkflow
+from orchestrator.refund_steps import REFUND_STEPS
+from orchestrator.refund_workflow import RefundWorkflow
+from orchestrator.session_watch_workflow import SessionWatchWorkflow
 from orchestrator.settings import OrchestratorSettings
 from quittance.checkout.v1.order_steps_pb2_grpc import OrderStepsServiceStub
+from quittance.checkout.v1.payments_pb2_grpc import PaymentStepsServiceStub
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from quittance.ledger.v1.proof_pb2_grpc import ProofServiceStub
 from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from quittance.vouchers.v1.vouchers_pb2_grpc import VouchersServiceStub
 from services.runtime.channels import open_channel
@@ -39,7 +47,10 @@ _log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 _TRY_AGAIN_AFTER_S = 0.5
 
-WORKFLOWS = (CheckoutWorkflow, OrderRepairWorkflow, OrderSweepWorkflow, GenerateCodesWorkflow)
+WORKFLOWS = (
+    *(CheckoutWorkflow, OrderRepairWorkflow, OrderSweepWorkflow, GenerateCodesWorkflow),
+    *(RefundWorkflow, LatePaymentWorkflow, SessionWatchWorkflow, ReconciliationWorkflow),
+)
 
 
 async def main(settings: OrchestratorSettings, temporal: TemporalSettings) -> None:
@@ -72,19 +83,31 @@ async def _work(client: Client, settings: OrchestratorSettings, task_queue: str,
             "ledger": LedgerServiceStub(ledger),
             "vouchers": VouchersServiceStub(vouchers),
             "checkout": OrderStepsServiceStub(checkout),
+            "payments": PaymentStepsServiceStub(checkout),
             "codes": CodesServiceStub(vouchers),
         }
-        async with _worker(client, settings, task_queue, stubs):
+        clearing = ClearingBalances(ProofServiceStub(ledger))
+        async with _worker(client, settings, task_queue, stubs, clearing):
             _log.info("worker_started", task_queue=task_queue)
             await stopping
 
 
-def _worker(client: Client, settings: OrchestratorSettings, task_queue: str, stubs: Mapping[str, object]) -> Worker:
+def _worker(
+    client: Client,
+    settings: OrchestratorSettings,
+    task_queue: str,
+    stubs: Mapping[str, object],
+    clearing: ClearingBalances,
+) -> Worker:
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[*activities_for((*ALL_STEPS, *CODE_STEPS), stubs), AbandonedOrders(client).find],
+        activities=[
+            *activities_for((*ALL_STEPS, *REFUND_STEPS, *CODE_STEPS), stubs),
+            AbandonedOrders(client).find,
+            clearing.read,
+        ],
         # Half the processor time per order. Tests guard what the sandbox would: imports and replays.
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=settings.cached_workflows_max,

@@ -15,7 +15,7 @@ from orchestrator.concurrency import together
 from orchestrator.order_endings import OrderEnds, failed
 from orchestrator.order_requests import OrderRequests
 from orchestrator.order_story import OrderStory
-from orchestrator.patience import Patience, end_run_when_long
+from orchestrator.patience import Patience
 from orchestrator.saga import Saga, Undo
 from orchestrator.steps import Request, Response, Step, StepRefused
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2
@@ -25,9 +25,6 @@ CREATE_ORDER = "create order"
 REDEEM_VOUCHERS = "redeem vouchers"
 HOLD_CREDITS = "hold credits"
 
-# How often a pay page that its provider cannot close is looked at, until it has ended by itself.
-_STILL_OPEN_FIRST = timedelta(seconds=60)
-_STILL_OPEN_MAX = timedelta(minutes=10)
 # How long the end of the order waits for what is undone beside it, before it frees the customer's slot.
 _OTHER_UNDOS = timedelta(seconds=1)
 
@@ -98,24 +95,15 @@ class OrderSaga:
         """Undoes everything. False: the customer turned out to have paid meanwhile, so the order was placed."""
         self.progress.ending.CopyFrom(ending.as_answer())
         # The one order that matters: nobody may pay any more before credits and vouchers are given back.
-        is_paid = self.progress.has_page and await self._close_page() == order_steps_pb2.CLOSE_OUTCOME_PAID
-        if is_paid and await self.settle() is None:
-            return False
+        if self.progress.has_page:
+            closed = await self.insist(steps.CLOSE_PAYMENT_SESSION, self.requests.close_payment_session())
+            if closed.outcome == order_steps_pb2.CLOSE_OUTCOME_PAID and await self.settle() is None:
+                return False
         await self.stack.undo_all()
         if self.progress.is_undo_pending:
             await self._end_order()
         self.enter(ending.order_state)
         return True
-
-    async def _close_page(self) -> order_steps_pb2.CloseOutcome.ValueType:
-        pause = _STILL_OPEN_FIRST
-        while True:
-            closed = await self.insist(steps.CLOSE_PAYMENT_SESSION, self.requests.close_payment_session())
-            if closed.outcome != order_steps_pb2.CLOSE_OUTCOME_STILL_OPEN:
-                return closed.outcome
-            end_run_when_long()
-            await workflow.sleep(pause, summary="Wait for the pay page to end by itself")
-            pause = min(2 * pause, _STILL_OPEN_MAX)
 
     async def _release_hold(self) -> None:
         """Once the pay page was handed over, the credit of a voucher is the customer's to keep."""

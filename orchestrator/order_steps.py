@@ -8,7 +8,7 @@ from quittance.ledger.v1 import ledger_pb2 as ledger
 from quittance.vouchers.v1 import vouchers_pb2 as vouchers
 
 
-def _first_refused_transaction(response: ledger.PostTransactionsResponse) -> refusal_pb2.Refusal | None:
+def first_refused_transaction(response: ledger.PostTransactionsResponse) -> refusal_pb2.Refusal | None:
     """PostTransactions answers OK and tells each transaction's own outcome."""
     for result in response.results:
         if result.HasField("refusal"):
@@ -108,7 +108,7 @@ BOOK_PAYMENT = Step(
     ledger.PostTransactionsRequest,
     ledger.PostTransactionsResponse,
     "Book the customer's money and move it to revenue",
-    refusal_within=_first_refused_transaction,
+    refusal_within=first_refused_transaction,
 )
 REDEEM_VOUCHERS = Step(
     "vouchers.RedeemVouchers",

@@ -14,10 +14,14 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from quittance.checkout.v1 import order_workflow_pb2
+from quittance.checkout.v1 import order_workflow_pb2, payment_workflows_pb2
 
 # After Temporal was away, runs that are older than this are left out: the next one does their work.
 _CATCH_UP = timedelta(minutes=1)
+
+
+# One that is not configured is left out.
+PROVIDERS = ("sandbox", "stripe", "yookassa")
 
 
 @dataclass(frozen=True)
@@ -58,5 +62,14 @@ SCHEDULES: tuple[Repeated, ...] = (
         what_for="Find open orders whose workflow is gone, and repair them",
         every=timedelta(minutes=1),
         argument=order_workflow_pb2.SweepRequest(unchanged_for_s=60),
+    ),
+    Repeated(
+        schedule_id="reconciliation",
+        workflow="ReconciliationWorkflow",
+        what_for="Compare payment providers, orders and the ledger",
+        every=timedelta(minutes=15),
+        offset=timedelta(minutes=7),
+        # Two days: what a provider is late with is compared more than once.
+        argument=payment_workflows_pb2.ReconciliationInput(providers=PROVIDERS, window_s=2 * 86_400),
     ),
 )

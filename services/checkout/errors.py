@@ -213,3 +213,53 @@ class ServiceUnavailable(Unavailable):
     text = "{service} is unavailable, try again later"
     retry_after_s = 0.5
     service: str
+
+
+@dataclass(eq=False)
+class RefundNotFound(NotFound):
+    """No refund with this id."""
+
+    reason = "REFUND_NOT_FOUND"
+    text = "refund {refund_id} does not exist"
+    refund_id: UUID
+
+
+@dataclass(eq=False)
+class RefundExistsWithDifferentField(AlreadyExists):
+    """The refund's id is taken by another content."""
+
+    reason = "REFUND_EXISTS_WITH_DIFFERENT_FIELD"
+    text = "refund {refund_id} exists with a different {field}"
+    refund_id: UUID
+    field: str
+
+
+@dataclass(eq=False)
+class RefundExceedsPayment(FailedPrecondition):
+    """More would go back than is left of what was paid; refunds on their way count."""
+
+    reason = "REFUND_EXCEEDS_PAYMENT"
+    text = "{amount_minor} is more than the {left_minor} that are left of {paid_minor}"
+    order_id: UUID
+    amount_minor: int
+    left_minor: int
+    paid_minor: int
+
+
+@dataclass(eq=False)
+class PaymentNotRefundable(FailedPrecondition):
+    """There is no money of this order at a provider: it was never paid, or paid with credits alone."""
+
+    reason = "PAYMENT_NOT_REFUNDABLE"
+    text = "order {order_id} has no payment that could be refunded"
+    order_id: UUID
+
+
+@dataclass(eq=False)
+class PaymentIdTaken(FailedPrecondition):
+    """The provider names one payment or one page for two orders; nothing of it is believed."""
+
+    reason = "PAYMENT_ID_TAKEN"
+    text = "the provider names {taken_id} for order {order_id}, but it is another order's"
+    taken_id: str
+    order_id: UUID | None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.checkout.domain.commands import ApplyNews, AskForSession, BeginClosing, RecordClosed, RecordSession
@@ -24,6 +25,12 @@ _ENDINGS = {
     ProviderPaymentState.EXPIRED: PaymentState.EXPIRED,
 }
 
+# A request that was stored longer ago than this is tried again: its first answer may have got lost. Some providers
+# repeat a failed answer under the same key, so that the page has to be looked for.
+_FIRST_TRY = timedelta(seconds=1)
+# Providers keep idempotency keys for a day.
+_KEY_AGE_MAX = timedelta(hours=20)
+
 
 class PayPages:
     """The steps of a payment that speak to its provider."""
@@ -41,26 +48,24 @@ class PayPages:
         asked = await self._store.execute(AskForSession(order_id=order_id))
         if asked.session is not None:
             return asked
-        terms = _terms_of(asked)
-        provider = self._providers.named(terms.provider)
-        session = _session_of(await provider.create_session(_request_of(asked, terms)))
+        session = await self._open_at_provider(asked)
         opened = await self._store.execute(RecordSession(order_id=order_id, session=session))
         if opened.is_closing:
             # Whoever closed the payment may not have found this page yet. Nobody knows its address.
-            await provider.close_session(session.session_id)
+            await self._providers.named(_terms_of(opened).provider).close_session(session.session_id)
             return await self._store.execute(AskForSession(order_id=order_id))
         return opened
 
     async def close(self, order_id: UUID) -> CloseOutcome:
         """Closes the page; an order without one leaves a tombstone, so that opening it late is refused.
 
+        A page that its provider cannot close counts as closed: what is paid there from now on goes back by itself.
         Raises PAYMENT_PROVIDER_UNAVAILABLE (in doubt).
         """
         payment = await self._store.execute(BeginClosing(order_id=order_id))
-        if payment.state is PaymentState.PENDING:
-            if await self._close_at_provider(payment) is CloseResult.STILL_OPEN:
-                return CloseOutcome.STILL_OPEN
-            payment = await self._store.execute(RecordClosed(order_id=order_id))
+        if payment.state is PaymentState.PENDING and payment.closed_at is None:
+            is_still_open = await self._close_at_provider(payment) is CloseResult.STILL_OPEN
+            payment = await self._store.execute(RecordClosed(order_id=order_id, is_still_open=is_still_open))
         return CloseOutcome.PAID if payment.pays else CloseOutcome.CLOSED
 
     async def read(self, order_id: UUID, *, refresh: bool) -> Payment | None:
@@ -70,6 +75,22 @@ class PayPages:
         """
         payment = (await self._store.read_order(order_id)).payment
         return await self._refreshed(payment) if refresh and payment is not None else payment
+
+    async def _open_at_provider(self, asked: Payment) -> PaySession:
+        """The page; when this is not the first try, the one that an earlier try may have opened.
+
+        Raises PAYMENT_PROVIDER_REFUSED as well when the key is so old that the provider may have forgotten it.
+        """
+        terms = _terms_of(asked)
+        provider = self._providers.named(terms.provider)
+        age = datetime.now(UTC) - asked.created_at
+        if age > _FIRST_TRY:
+            found = await provider.find_session(asked.order_id, asked.created_at)
+            if found is not None:
+                return _session_of(found)
+        if age > _KEY_AGE_MAX:
+            raise ProviderRefused(terms.provider, "idempotency_key_too_old")
+        return _session_of(await provider.create_session(_request_of(asked, terms)))
 
     async def _refreshed(self, payment: Payment) -> Payment:
         """The payment as its provider sees it. What is paid or was never opened is not asked for."""
@@ -99,7 +120,7 @@ class PayPages:
     async def _found(self, payment: Payment, name: str) -> Payment:
         """The payment with the page whose creation was never answered, if there is one at the provider."""
         try:
-            session = await self._providers.named(name).find_session(payment.order_id)
+            session = await self._providers.named(name).find_session(payment.order_id, payment.created_at)
         except ProviderNotConfigured:
             # Without credentials nothing was opened by this deployment, and nobody was given an address.
             return payment
@@ -131,6 +152,7 @@ def _request_of(payment: Payment, terms: SessionTerms) -> SessionRequest:
         payment_id=payment.payment_id,
         amount_minor=terms.amount_minor,
         currency=terms.currency,
+        create_time=payment.created_at,
         expire_time=terms.expires_at,
         idempotency_key=terms.idempotency_key,
     )

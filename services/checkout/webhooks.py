@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -16,20 +17,25 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import Counter
 
-from services.checkout.domain.commands import Event, ReceiveEvent
+from services.checkout.domain.commands import DisputeNews, Event, ReceiveEvent
 from services.checkout.domain.kinds import EventOutcome, PaymentState
 from services.checkout.domain.payments import News
-from services.checkout.errors import ProviderNotConfigured
+from services.checkout.domain.receipts import ReceiptKey, RefundNews
+from services.checkout.errors import PaymentIdTaken, ProviderNotConfigured, ProviderUnavailable
 from services.checkout.payments.provider import (
     EventKind,
     PaymentProvider,
     ProviderEvent,
+    Webhook,
     WebhookNotConfigured,
     WebhookRefused,
 )
 from services.checkout.payments.registry import PaymentProviders
+from services.checkout.refunding import news_of
+from services.checkout.senders import Senders
 from services.checkout.store.checkout_store import CheckoutStore
-from services.checkout.workflow_client import WorkflowClient
+from services.checkout.store.money_store import MoneyStore
+from services.checkout.unfinished import Unfinished
 from services.runtime.errors import DatabaseUnavailable
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -49,24 +55,44 @@ _ENDINGS = {
 }
 
 
+# Events that end a payment, by the words that are stored.
+_TOLD = frozenset(kind.value for kind in _ENDINGS)
+# After them there may be money that has to go back.
+_MOVES_MONEY = frozenset({EventKind.PAID.value, EventKind.REFUND.value})
+
+
 class Webhooks:
     """Receives webhooks at /webhooks/<provider>."""
 
-    def __init__(self, store: CheckoutStore, providers: PaymentProviders, workflows: WorkflowClient) -> None:
+    def __init__(
+        self,
+        store: CheckoutStore,
+        money: MoneyStore,
+        providers: PaymentProviders,
+        unfinished: Unfinished,
+        senders: Senders,
+    ) -> None:
         self._store = store
+        self._money = money
         self._providers = providers
-        self._workflows = workflows
+        self._unfinished = unfinished
+        self._senders = senders
 
     def application(self) -> web.Application:
         """The routes: webhooks, and a sign of life."""
         application = web.Application()
         application.router.add_post("/webhooks/{provider}", self._answer)
+        for path, provider in self._senders.aliases.items():
+            application.router.add_post(path, partial(self._answer_for, provider))
         application.router.add_get("/healthz", _is_alive)
         return application
 
     async def _answer(self, request: web.Request) -> web.Response:
+        return await self._answer_for(request.match_info["provider"], request)
+
+    async def _answer_for(self, name: str, request: web.Request) -> web.Response:
         try:
-            provider = self._providers.named(request.match_info["provider"])
+            provider = self._providers.named(name)
         except ProviderNotConfigured:
             return _response(HTTPStatus.NOT_FOUND)
         status, outcome = await self._outcome(provider, request)
@@ -77,8 +103,10 @@ class Webhooks:
         """What to answer, and the metric's word for it."""
         try:
             raw_body = await _read_body(request)
-            event = provider.verify_webhook(request.headers, raw_body, datetime.now(UTC))
+            remote = self._senders.address_of(request.remote or "", request.headers.getall("X-Forwarded-For", []))
+            webhook = Webhook(request.headers, raw_body, remote, datetime.now(UTC))
             async with asyncio.timeout(_APPLY_WITHIN_S):
+                event = await provider.receive_webhook(webhook)
                 return HTTPStatus.OK, await self._receive(provider.name, event, raw_body)
         except tuple(_ANSWERS) as refusal:
             status, outcome = next(answer for kind, answer in _ANSWERS.items() if isinstance(refusal, kind))
@@ -97,23 +125,31 @@ class Webhooks:
             raw_body=raw_body,
             received_at=datetime.now(UTC),
         )
-        outcome = await self._store.execute(ReceiveEvent(event=stored, news=_news_of(event)))
+        command = ReceiveEvent(
+            event=stored, news=_news_of(event), refund=_refund_news_of(provider, event), dispute=_dispute_of(event)
+        )
+        outcome = await self._store.execute(command)
         if outcome in (EventOutcome.FAILED, EventOutcome.LATE):
             _log.error("webhook_needs_a_person", provider=provider, order_id=str(order_id), outcome=outcome.value)
-        if order_id is not None and event.kind in _ENDINGS:
-            await self._nudge(order_id)
+        await self._tell(stored)
         return outcome
 
-    async def _nudge(self, order_id: UUID) -> None:
-        """Only an open order has a workflow, or must get one that repairs it."""
-        found = await self._store.find_order(order_id)
-        if found is not None and found.order.is_open:
-            self._workflows.nudge(order_id)
+    async def _tell(self, event: Event) -> None:
+        """Tells who waits for it; what gets lost here is told again from the rows."""
+        if event.order_id is not None and event.kind in _TOLD:
+            await self._unfinished.nudge(event.order_id)
+        await self._money.mark_told(event.provider, event.event_id)
+        if event.order_id is not None and event.kind in _MOVES_MONEY:
+            await self._unfinished.hand_over_order(event.order_id)
 
     async def _order_of(self, provider: str, event: ProviderEvent) -> UUID | None:
-        if event.order_id is not None or event.session_id is None:
+        if event.order_id is not None:
             return event.order_id
-        return await self._store.find_order_of_session(provider, event.session_id)
+        if event.session_id is not None:
+            return await self._store.find_order_of_session(provider, event.session_id)
+        if event.provider_payment_id is not None:
+            return await self._money.find_order_of_receipt(ReceiptKey(provider, event.provider_payment_id))
+        return None
 
 
 @asynccontextmanager
@@ -149,7 +185,9 @@ _ANSWERS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     HttpProcessingError: (HTTPStatus.BAD_REQUEST, "refused"),
     WebhookNotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
     WebhookRefused: (HTTPStatus.BAD_REQUEST, "refused"),
+    PaymentIdTaken: (HTTPStatus.BAD_REQUEST, "refused"),
     DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+    ProviderUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     TimeoutError: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
 
@@ -189,4 +227,21 @@ def _news_of(event: ProviderEvent) -> News | None:
         amount_minor=event.amount_minor,
         currency=event.currency,
         paid_at=event.paid_time,
+    )
+
+
+def _refund_news_of(provider: str, event: ProviderEvent) -> RefundNews | None:
+    return None if event.refund is None else news_of(provider, event.refund)
+
+
+def _dispute_of(event: ProviderEvent) -> DisputeNews | None:
+    dispute = event.dispute
+    if dispute is None:
+        return None
+    return DisputeNews(
+        dispute_id=dispute.dispute_id,
+        provider_payment_id=dispute.provider_payment_id,
+        amount_minor=dispute.amount_minor,
+        currency=dispute.currency,
+        state=dispute.state,
     )

@@ -74,6 +74,11 @@ class WorkflowClient:
         # On their way in the background.
         self._nudges: set[asyncio.Task[None]] = set()
 
+    @property
+    def client(self) -> Client:
+        """The connection, for others that speak to the same Temporal."""
+        return self._client
+
     async def place(self, draft: Draft, deadline: float | None) -> OrderAnswer | None:
         """Starts the order's workflow, or finds it running, and waits for its first answer.
 

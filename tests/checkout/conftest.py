@@ -17,6 +17,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from quittance.checkout.v1.checkout_pb2_grpc import CheckoutServiceStub
 from quittance.checkout.v1.order_steps_pb2_grpc import OrderStepsServiceStub
+from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceStub, PaymentStepsServiceStub
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
 from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
@@ -50,6 +51,8 @@ class Checkout(NamedTuple):
 
     orders: CheckoutServiceStub
     steps: OrderStepsServiceStub
+    payments: PaymentsServiceStub
+    payment_steps: PaymentStepsServiceStub
     http_url: str
 
 
@@ -124,7 +127,8 @@ async def serving_checkout(settings: CheckoutSettings) -> AsyncIterator[Checkout
     nobody = TemporalSettings(address=f"127.0.0.1:{free_port()}")
     async with serving(settings, nobody) as running, grpc.aio.insecure_channel(running.server.address) as channel:
         http_url = f"http://{running.http_address}"
-        yield Checkout(CheckoutServiceStub(channel), OrderStepsServiceStub(channel), http_url)
+        orders, steps = CheckoutServiceStub(channel), OrderStepsServiceStub(channel)
+        yield Checkout(orders, steps, PaymentsServiceStub(channel), PaymentStepsServiceStub(channel), http_url)
 
 
 @pytest.fixture(scope="package")

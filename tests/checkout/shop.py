@@ -206,7 +206,7 @@ class Shop:
         return await self.read_order(draft.order_id)
 
     async def close(self, order_id: str) -> str:
-        """Closes the pay page; answers CLOSED, PAID or STILL_OPEN."""
+        """Closes the pay page; answers CLOSED or PAID."""
         answer = await self.steps.ClosePaymentSession(order_steps_pb2.ClosePaymentSessionRequest(order_id=order_id))
         return order_steps_pb2.CloseOutcome.Name(answer.outcome).removeprefix("CLOSE_OUTCOME_")
 

@@ -64,6 +64,29 @@ BROKEN = {
         SELECT o.order_id FROM orders AS o LEFT JOIN payments AS p USING (order_id)
         WHERE o.handed_over_at IS NOT NULL AND p.url IS NULL
     """,
+    "every payment is a receipt, and every applied receipt pays its order (P-1)": """
+        SELECT coalesce(p.order_id, r.order_id), p.is_late, p.amount_minor, r.standing, r.amount_minor
+        FROM (SELECT * FROM payments WHERE state = 'paid') AS p
+        FULL JOIN (SELECT * FROM receipts WHERE standing = 'applied') AS r USING (provider, provider_payment_id)
+        WHERE r.standing IS NULL AND NOT p.is_late OR p.payment_id IS NULL OR r.standing = 'applied' AND p.is_late
+            OR r.standing = 'applied' AND (p.order_id, p.amount_minor, p.currency)
+                IS DISTINCT FROM (r.order_id, r.amount_minor, r.currency)
+    """,
+    "late money is an unwanted receipt": """
+        SELECT p.order_id FROM payments AS p LEFT JOIN receipts AS r USING (provider, provider_payment_id)
+        WHERE p.is_late AND r.standing IS DISTINCT FROM 'unwanted'
+    """,
+    "refunds of ours never exceed their receipt (P-6)": """
+        SELECT r.provider_payment_id FROM receipts AS r JOIN refunds AS f USING (provider, provider_payment_id)
+        WHERE f.state <> 'failed' AND f.source = 'ours'
+        GROUP BY r.provider, r.provider_payment_id HAVING sum(f.amount_minor) > min(r.amount_minor)
+    """,
+    "unwanted and foreign money is a finding": """
+        SELECT r.provider_payment_id FROM receipts AS r
+        LEFT JOIN payment_findings AS f ON f.provider = r.provider AND f.subject = r.provider_payment_id
+            AND f.kind = CASE r.standing WHEN 'unwanted' THEN 'UNWANTED_PAYMENT' ELSE 'FOREIGN_PAYMENT' END
+        WHERE r.standing <> 'applied' AND f.kind IS NULL
+    """,
     "nothing is left half processed (K-4)": """
         SELECT event_id FROM webhook_events WHERE status NOT IN ('completed', 'failed') OR processed_at IS NULL
     """,

@@ -29,16 +29,18 @@ async def test_paid_payment_goes_back_in_no_way(
     shop: Shop, owner_connection: asyncpg.Connection, sandbox: SandboxProcess
 ) -> None:
     order = await shop.awaiting_payment()
-    await owner_connection.execute(
-        "UPDATE payments SET state = 'paid', paid_at = now(), provider_payment_id = $2 WHERE order_id = $1",
-        UUID(order.order_id),
-        fresh_id(),
-    )
+    # Taken back in the end: there is no receipt for this money.
     with pytest.raises(asyncpg.CheckViolationError) as refusal:
-        await owner_connection.execute(
-            "UPDATE payments SET state = 'failed', paid_at = NULL, provider_payment_id = NULL WHERE order_id = $1",
-            UUID(order.order_id),
-        )
+        async with owner_connection.transaction():
+            await owner_connection.execute(
+                "UPDATE payments SET state = 'paid', paid_at = now(), provider_payment_id = $2 WHERE order_id = $1",
+                UUID(order.order_id),
+                fresh_id(),
+            )
+            await owner_connection.execute(
+                "UPDATE payments SET state = 'failed', paid_at = NULL, provider_payment_id = NULL WHERE order_id = $1",
+                UUID(order.order_id),
+            )
     assert refusal.value.constraint_name == "payments_transition"
 
 

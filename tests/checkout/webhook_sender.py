@@ -50,3 +50,18 @@ def event_of(order: checkout_pb2.Order, session_id: str, kind: str, /, **session
         "paid_time": datetime.now(UTC).isoformat() if is_paid else None,
     }
     return {"event_id": f"evt_{fresh_id()}", "kind": kind, "session": told | session}
+
+
+def refund_event_of(
+    session_id: str, payment_id: str, amount_minor: int, refund_id: str | None = None
+) -> dict[str, Any]:
+    """What the provider would tell of a refund that somebody made at its dashboard."""
+    refund = {
+        "provider_refund_id": f"rfd_{fresh_id()}",
+        "refund_id": None,
+        "provider_payment_id": payment_id,
+        "session_id": session_id,
+        "amount_minor": amount_minor,
+        "currency": CURRENCY,
+    }
+    return {"event_id": f"evt_{fresh_id()}", "kind": "refund.made", "refund": refund}

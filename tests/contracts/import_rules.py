@@ -71,7 +71,7 @@ STORE = Rule(
     may_not_use=HIDDEN_IMPORTS,
 )
 # Of checkout: what speaks to other services, to providers or to Temporal, and to the store before and after it.
-USE_CASES = ("pay_pages", "placing", "quoting", "refusals")
+USE_CASES = ("pay_pages", "placing", "quoting", "reconciling", "refunding", "refusals", "senders", "unfinished")
 USE_CASE = Rule(
     may_import=(*STANDARD_LIBRARY, *GENERATED_CODE, "{own}", "services.runtime"),
     may_not_use=(*HIDDEN_IMPORTS, "{own}.main"),
@@ -106,7 +106,16 @@ WORKFLOW = Rule(
         *(*CLOCK_AND_CHANCE, *INPUT_AND_OUTPUT),
         *(
             f"orchestrator.{name}"
-            for name in ("abandoned_orders", "activities", "main", "namespace", "schedules", "settings", "setup")
+            for name in (
+                "abandoned_orders",
+                "activities",
+                "clearing_balances",
+                "main",
+                "namespace",
+                "schedules",
+                "settings",
+                "setup",
+            )
         ),
     ),
     only_of=(("asyncio", ASYNCIO_IN_WORKFLOWS),),
@@ -137,12 +146,16 @@ RULES_OF_A_SERVICE = {
     "code_making": EDGE,
     "qualification": QUALIFICATION,
     "workflow_client": WORKFLOW_CLIENT,
+    "payment_workflow_client": WORKFLOW_CLIENT,
     **dict.fromkeys(USE_CASES, USE_CASE),
 }
 # Everything else in orchestrator/ is replayed from histories, or imported by what is.
 RULES_OF_THE_ORCHESTRATOR = {
     "activities": ACTIVITIES,
-    **dict.fromkeys(("abandoned_orders", "main", "namespace", "schedules", "settings", "setup"), ORCHESTRATOR_EDGE),
+    **dict.fromkeys(
+        ("abandoned_orders", "clearing_balances", "main", "namespace", "schedules", "settings", "setup"),
+        ORCHESTRATOR_EDGE,
+    ),
 }
 
 

@@ -13,9 +13,10 @@ from orchestrator.order_ids import order_ids
 from orchestrator.order_repair_workflow import REPAIR_SUMMARY, OrderRepairWorkflow, repair_id_of
 from orchestrator.order_steps import ALL_STEPS
 from orchestrator.order_story import SEARCH_ATTRIBUTES, state_name
+from orchestrator.refund_steps import REFUND_STEPS
 from orchestrator.schedules import SCHEDULES
 from orchestrator.steps import Step
-from quittance.checkout.v1 import checkout_pb2, order_steps_pb2
+from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, payments_pb2
 from quittance.ledger.v1 import ledger_pb2
 from quittance.vouchers.v1 import codes_pb2, vouchers_pb2
 from services.checkout import workflow_client
@@ -25,6 +26,7 @@ SERVICES = {
     "checkout": order_steps_pb2.DESCRIPTOR.services_by_name["OrderStepsService"],
     "ledger": ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"],
     "vouchers": vouchers_pb2.DESCRIPTOR.services_by_name["VouchersService"],
+    "payments": payments_pb2.DESCRIPTOR.services_by_name["PaymentStepsService"],
     "codes": codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
 }
 
@@ -63,7 +65,7 @@ def test_order_states_are_written_alike_by_both_sides() -> None:
     assert {state_name(number) for number in numbers} == {state.value for state in kinds.OrderState}
 
 
-@pytest.mark.parametrize("step", [*ALL_STEPS, *CODE_STEPS], ids=lambda step: step.summary)
+@pytest.mark.parametrize("step", [*ALL_STEPS, *CODE_STEPS, *REFUND_STEPS], ids=lambda step: step.summary)
 def test_step_is_a_call_that_exists(step: Step[Any, Any]) -> None:
     service, _, method = step.activity.partition(".")
     rpc = SERVICES[service].methods_by_name[method]

@@ -6,7 +6,7 @@ workflow and RPC, so that tests which run at the same time do not meet each othe
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -106,6 +106,10 @@ class FaultBoard:
         return [call.rpc for call in self.calls if call.workflow_id == workflow_id]
 
 
+# Answered with a stream; nothing goes wrong with these.
+STREAMS = ("/TrialBalance",)
+
+
 class FaultProxy(grpc.GenericRpcHandler):
     """One proxy in front of one service."""
 
@@ -135,6 +139,12 @@ class FaultProxy(grpc.GenericRpcHandler):
         async def handle(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
             return await self._handle(method, workflow_id, request, context)
 
+        async def stream(request: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            async for answer in self._channel.unary_stream(method)(request, timeout=context.time_remaining()):
+                yield answer
+
+        if method.endswith(STREAMS):
+            return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(handle)
 
     async def _handle(self, method: str, workflow_id: str, request: bytes, context: grpc.aio.ServicerContext) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from orchestrator.checkout_workflow import CheckoutWorkflow
-from quittance.checkout.v1 import checkout_pb2, order_steps_pb2
+from quittance.checkout.v1 import checkout_pb2
 from services.runtime.grpc_errors import Refusal
 from tests.faults.proxy import Fault, until
 from tests.faults.repairing import start_repair
@@ -25,7 +25,6 @@ from tests.faulty_stack import FaultyStack
 from tests.orchestrator.paths import RETRY, continue_while_waiting, is_visibly_pending
 
 EVENTS_PER_RUN = 40
-STILL_OPEN = order_steps_pb2.ClosePaymentSessionResponse(outcome=order_steps_pb2.CLOSE_OUTCOME_STILL_OPEN)
 
 
 @pytest.fixture(scope="module")
@@ -112,25 +111,6 @@ async def test_undo_that_is_stuck_in_a_long_run_goes_on_in_the_next_one(impatien
     assert (plan.hits, refused.hits) == (1, 1)
     await assert_kept(purchase, checkout_pb2.ORDER_STATE_FAILED)
     await until(lambda: _runs_are(purchase, 2))
-
-
-async def test_page_that_stays_open_in_a_long_run_is_closed_by_the_next_one(impatient: FaultyStack) -> None:
-    """A provider that cannot close its pages is asked for days."""
-    purchase = await new_purchase(impatient)
-    order = await purchase.place()
-    assert isinstance(order, checkout_pb2.Order)
-    plan = impatient.faults.plan(
-        purchase.workflow_id,
-        "checkout.ClosePaymentSession",
-        Fault.ANSWERED,
-        hook=lambda: fill_history(purchase),
-        answer=STILL_OPEN,
-    )
-    await impatient.workflow_of(order.order_id).cancel()
-    await impatient.workflow_of(order.order_id).result()
-    assert plan.hits == 1
-    await assert_kept(purchase, checkout_pb2.ORDER_STATE_CANCELLED)
-    assert impatient.faults.rpcs_of(purchase.workflow_id).count("checkout.ClosePaymentSession") == 2
 
 
 @pytest.mark.parametrize("step", ["ledger.CaptureHold", "checkout.CompleteOrder"])

@@ -19,6 +19,7 @@ from tests.faults.repairing import start_repair, sweep, swept, terminate_and_cut
 from tests.faults.scenario import Purchase, new_purchase
 from tests.faults.test_unwind import LAST_STRAW, UNDONE
 from tests.faulty_stack import FaultyStack
+from tests.orchestrator import money_paths
 from tests.orchestrator.generating import new_batch, start_generating, until_followed
 from tests.shop import PRICE_MINOR, fresh_id
 
@@ -394,6 +395,10 @@ PATHS: dict[str, Path] = {
     "codes-generated": codes_generated,
     "codes-cancelled": codes_cancelled,
     "codes-refused": codes_refused,
+    "refunded": money_paths.refunded,
+    "returned-in-vain": money_paths.returned_in_vain,
+    "watched": money_paths.watched,
+    "reconciled": money_paths.reconciled,
 }
 # Of a stack that is impatient.
 LONG_PATHS: dict[str, Path] = {

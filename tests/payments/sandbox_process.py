@@ -34,7 +34,8 @@ class Receiver:
 
     def kinds_of(self, session_id: str) -> list[str]:
         events = [json.loads(body) for _, body in self.received]
-        return [event["kind"] for event in events if event["session"]["session_id"] == session_id]
+        about = [(event["kind"], event.get("session") or event["refund"]) for event in events]
+        return [kind for kind, what in about if what["session_id"] == session_id]
 
 
 class SandboxProcess:
@@ -95,6 +96,15 @@ class SandboxProcess:
         journal = await self.journal()
         return [session for session in journal["sessions"] if session["order_id"] == str(order_id)]
 
+    async def refund_at_dashboard(self, session_id: str, amount_minor: int) -> str:
+        """Gives a part of a session's payment back behind the merchant's back; the provider's id of it."""
+        payments = (await self.journal())["payments"]
+        [payment_id] = [each["provider_payment_id"] for each in payments if each["session_id"] == session_id]
+        refund = {"provider_payment_id": payment_id, "amount_minor": amount_minor}
+        async with aiohttp.ClientSession() as http, http.post(f"{self.url}/dashboard/refunds", json=refund) as answer:
+            assert answer.status == 201
+            return str((await answer.json())["provider_refund_id"])
+
     async def _listening_address(self, log: Path) -> str:
         assert self._child is not None
         for _ in range(400):
@@ -119,6 +129,7 @@ def session_request(**fields: Any) -> SessionRequest:
         "payment_id": payment_id,
         "amount_minor": 40_000,
         "currency": "OMR",
+        "create_time": datetime.now(UTC),
         "expire_time": datetime.now(UTC) + timedelta(minutes=30),
         "idempotency_key": str(payment_id),
     }

@@ -10,6 +10,9 @@ from services.checkout.payments.provider import (
     CloseResult,
     EventKind,
     ProviderPaymentState,
+    RefundRequest,
+    RefundState,
+    Webhook,
     WebhookNotConfigured,
 )
 from services.checkout.payments.registry import PaymentProviders, open_providers
@@ -45,8 +48,8 @@ async def test_create_session_that_has_expired_already_is_refused(provider: Sand
 async def test_find_session_of_known_and_unknown_order(provider: SandboxProvider) -> None:
     request = session_request()
     session = await provider.create_session(request)
-    assert await provider.find_session(request.order_id) == session
-    assert await provider.find_session(new_id()) is None
+    assert await provider.find_session(request.order_id, request.create_time) == session
+    assert await provider.find_session(new_id(), request.create_time) is None
 
 
 async def test_pay_page_button_pay_makes_the_payment_paid_and_tells_it(
@@ -68,7 +71,7 @@ async def test_pay_page_button_pay_makes_the_payment_paid_and_tells_it(
 
     await until(lambda: receiver.kinds_of(session.session_id) == ["payment.paid"])
     headers, body = receiver.received[-1]
-    event = provider.verify_webhook(headers, body, datetime.now(UTC))
+    event = await provider.receive_webhook(Webhook(headers, body, "127.0.0.1", datetime.now(UTC)))
     assert (event.kind, event.session_id, event.order_id) == (EventKind.PAID, session.session_id, request.order_id)
     assert (event.provider_payment_id, event.amount_minor) == (payment.provider_payment_id, 40_000)
     assert (event.currency, event.paid_time) == ("OMR", payment.paid_time)
@@ -129,14 +132,14 @@ async def test_calls_without_credentials_are_refused_as_not_configured(
     request = session_request()
     for call in (
         client.create_session(request),
-        client.find_session(request.order_id),
+        client.find_session(request.order_id, request.create_time),
         client.read_session("ses_1"),
         client.close_session("ses_1"),
     ):
         with pytest.raises(ProviderNotConfigured):
             await call
     with pytest.raises(WebhookNotConfigured):
-        client.verify_webhook({}, b"{}", datetime.now(UTC))
+        await client.receive_webhook(Webhook({}, b"{}", "127.0.0.1", datetime.now(UTC)))
     await client.close()
     assert await process.sessions_of(request.order_id) == []
 
@@ -187,7 +190,7 @@ async def test_mode_lose_answer_has_its_effect_and_the_same_key_finds_it(
     with pytest.raises(ProviderUnavailable):
         await provider.create_session(request)
     await process.set_mode("ok")
-    session = await provider.find_session(request.order_id)
+    session = await provider.find_session(request.order_id, request.create_time)
     assert session is not None
     assert await provider.create_session(request) == session
 
@@ -208,7 +211,7 @@ async def test_mode_lose_effect_answers_but_keeps_nothing(provider: SandboxProvi
     await process.set_mode("lose_effect")
     session = await provider.create_session(request)
     await process.set_mode("ok")
-    assert await provider.find_session(request.order_id) is None
+    assert await provider.find_session(request.order_id, request.create_time) is None
     with pytest.raises(ProviderUnavailable):
         await provider.read_session(session.session_id)
     assert await provider.close_session(session.session_id) is CloseResult.CLOSED
@@ -246,10 +249,53 @@ async def test_journal_writes_down_each_request_with_its_key(
 
 async def test_registry_with_an_unknown_name_says_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANDBOX_API_KEY", "")
-    async with open_providers() as providers:
+    async with open_providers("tests") as providers:
         assert isinstance(providers, PaymentProviders)
-        assert providers.names == ["sandbox"]
+        assert providers.names == ["sandbox", "stripe", "yookassa"]
         assert providers.named("sandbox").name == "sandbox"
         with pytest.raises(ProviderNotConfigured) as refusal:
             providers.named("nobody")
     assert refusal.value.metadata == {"provider": "nobody"}
+
+
+async def test_refund_in_parts_and_never_more_than_was_paid(
+    provider: SandboxProvider, process: SandboxProcess, receiver: Receiver
+) -> None:
+    """P4"""
+    request = session_request()
+    session = await provider.create_session(request)
+    await click(session.url, "pay")
+    payment_id = (await provider.read_session(session.session_id)).provider_payment_id
+    assert payment_id
+
+    def part(amount_minor: int) -> RefundRequest:
+        refund_id = new_id()
+        return RefundRequest(refund_id, request.order_id, payment_id, amount_minor, "OMR", str(refund_id))
+
+    asked = part(15_000)
+    first = await provider.refund(asked)
+    assert await provider.refund(asked) == first
+    assert (first.state, first.amount_minor, first.refund_id) == (RefundState.REFUNDED, 15_000, asked.refund_id)
+    assert await provider.read_refund(first.provider_refund_id) == first
+    with pytest.raises(ProviderRefused) as refusal:
+        await provider.refund(part(25_001))
+    assert refusal.value.provider_code == "amount_not_left"
+    await until(lambda: receiver.kinds_of(session.session_id) == ["payment.paid", "refund.made"])
+    headers, body = receiver.received[-1]
+    event = await provider.receive_webhook(Webhook(headers, body, "127.0.0.1", datetime.now(UTC)))
+    assert (event.kind, event.session_id, event.refund) == (EventKind.REFUND, session.session_id, first)
+
+
+async def test_lists_show_payments_and_refunds_of_a_time(provider: SandboxProvider, process: SandboxProcess) -> None:
+    """P4"""
+    begun = datetime.now(UTC)
+    request = session_request()
+    session = await provider.create_session(request)
+    await click(session.url, "pay")
+    made_at_dashboard = await process.refund_at_dashboard(session.session_id, 1_000)
+    ended = datetime.now(UTC)
+    [receipt] = [each async for each in provider.payments_between(begun, ended)]
+    assert (receipt.order_id, receipt.amount_minor, receipt.currency) == (request.order_id, 40_000, "OMR")
+    [refund] = [each async for each in provider.refunds_between(begun, ended)]
+    assert (refund.provider_refund_id, refund.refund_id) == (made_at_dashboard, None)
+    assert [each async for each in provider.payments_between(ended, datetime.now(UTC))] == []

@@ -1,6 +1,7 @@
 """The client against a server that answers nonsense: only a 4xx with a code is a no, all else is doubt."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -64,7 +65,7 @@ async def test_answers_that_cannot_be_believed_are_in_doubt(answering: Answering
     client = await answering(status, body)
     for call in (
         client.create_session(session_request()),
-        client.find_session(session_request().order_id),
+        client.find_session(session_request().order_id, datetime.now(UTC)),
         client.read_session("ses_1"),
         client.close_session("ses_1"),
     ):

@@ -12,6 +12,7 @@ from deploy.local.sandbox_provider.signature import sign
 from services.checkout.payments.provider import (
     EventKind,
     ProviderEvent,
+    Webhook,
     WebhookMalformed,
     WebhookNotConfigured,
     WebhookRefused,
@@ -46,7 +47,8 @@ V1 = sign(BODY, SECRET, NOW_S).split(",")[1]
 async def verified(body: bytes, header: str | None, secrets: str = SECRET) -> ProviderEvent:
     client = SandboxProvider(SandboxSettings(api_key="key", webhook_secret=secrets))
     try:
-        return client.verify_webhook({} if header is None else {"sandbox-signature": header}, body, NOW)
+        headers = {} if header is None else {"sandbox-signature": header}
+        return await client.receive_webhook(Webhook(headers, body, "127.0.0.1", NOW))
     finally:
         await client.close()
 
@@ -162,7 +164,7 @@ async def test_webhook_rightly_signed_but_no_event_is_malformed(body: bytes) -> 
 
 
 async def test_webhook_of_an_unknown_kind_is_ignored() -> None:
-    body = b'{"event_id": "evt_2", "kind": "payout.created", "anything": [1e400]}'
+    body = b'{"event_id": "evt_2", "kind": "payout.created", "anything": [1]}'
     assert await verified(body, sign(body, SECRET, NOW_S)) == ProviderEvent("evt_2", EventKind.IGNORED)
 
 

@@ -34,6 +34,15 @@ CREATE TABLE IF NOT EXISTS payments (
     currency TEXT NOT NULL,
     paid_time TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS refunds (
+    provider_refund_id TEXT PRIMARY KEY,
+    refund_id TEXT,
+    provider_payment_id TEXT NOT NULL REFERENCES payments,
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    currency TEXT NOT NULL,
+    create_time TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS refunds_of_payment ON refunds (provider_payment_id);
 CREATE TABLE IF NOT EXISTS answers (
     idempotency_key TEXT PRIMARY KEY,
     digest TEXT NOT NULL,

@@ -13,6 +13,7 @@ from deploy.local.sandbox_provider.api import MerchantApi
 from deploy.local.sandbox_provider.faults import Faults
 from deploy.local.sandbox_provider.journal import Journal
 from deploy.local.sandbox_provider.pay_page import PayPage
+from deploy.local.sandbox_provider.refunds import NewRefund, Refunds
 from deploy.local.sandbox_provider.sessions import Sessions
 from deploy.local.sandbox_provider.settings import SandboxSettings
 from deploy.local.sandbox_provider.webhooks import WebhookSender
@@ -20,7 +21,7 @@ from deploy.local.sandbox_provider.webhooks import WebhookSender
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 _BODY_BYTES_MAX = 64 * 1024
-_TABLES = ("sessions", "payments", "events", "deliveries", "requests")
+_TABLES = ("sessions", "payments", "refunds", "events", "deliveries", "requests")
 
 
 class SandboxProvider:
@@ -30,7 +31,8 @@ class SandboxProvider:
         self._journal = journal
         self._opened = asyncio.Event()
         self._sessions = Sessions(journal, sender.send)
-        self.api = MerchantApi(journal, self._sessions, settings.api_key, self._opened.set)
+        self._refunds = Refunds(journal, sender.send)
+        self.api = MerchantApi(journal, self._sessions, self._refunds, settings.api_key, self._opened.set)
         self.application = web.Application(client_max_size=_BODY_BYTES_MAX, middlewares=[self.api.middleware])
         self.application.add_routes([*self.api.routes(), *PayPage(self._sessions).routes()])
         self.application.add_routes(
@@ -38,6 +40,7 @@ class SandboxProvider:
                 web.get("/healthz", self._healthz),
                 web.get("/journal", self._show_journal),
                 web.post("/control", self._control),
+                web.post("/dashboard/refunds", self._refund_by_hand),
             ]
         )
 
@@ -69,6 +72,22 @@ class SandboxProvider:
             raise web.HTTPBadRequest(text=str(error)) from None
         _log.info("mode", mode=self.api.faults.mode.value)
         return web.json_response(text=self.api.faults.model_dump_json())
+
+    async def _refund_by_hand(self, request: web.Request) -> web.Response:
+        """What a person does at the provider's dashboard: a refund that the merchant learns of by its event only."""
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType(text="send application/json")
+        try:
+            new = NewRefund.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        with self._journal.transaction():
+            made = self._refunds.make(new)
+        if made is None:
+            raise web.HTTPConflict(text="so much is not left of this payment")
+        refund, event_id = made
+        self._refunds.tell(event_id)
+        return web.json_response(refund, status=201)
 
 
 @contextlib.asynccontextmanager

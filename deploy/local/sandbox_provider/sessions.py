@@ -56,6 +56,14 @@ class Sessions:
         self.expire_due()
         return self._journal.rows(_SELECT + "WHERE order_id = ? ORDER BY s.create_time DESC", order_id)
 
+    def payments_between(self, since: str, until: str) -> list[Row]:
+        """All payments of a time with their orders, oldest first."""
+        return self._journal.rows(
+            "SELECT p.*, s.order_id FROM payments AS p JOIN sessions AS s USING (session_id)"
+            " WHERE p.paid_time >= ? AND p.paid_time < ? ORDER BY p.paid_time",
+            *(since, until),
+        )
+
     def expire(self, session_id: str) -> Row:
         """Closes an open session; one that has ended stays as it is."""
         return self._end(session_id, "expired", "session.expired")

@@ -9,6 +9,7 @@ from services.checkout.domain.kinds import EventOutcome, OrderState
 from services.checkout.domain.orders import Draft, Order, Refusal
 from services.checkout.domain.payments import News, Payment, PaySession
 from services.checkout.domain.prices import Breakdown
+from services.checkout.domain.receipts import ReceiptKey, Refund, RefundNews
 
 Result = TypeVar("Result")
 
@@ -85,7 +86,12 @@ class BeginClosing(OrderCommand[Payment]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordClosed(OrderCommand[Payment]):
-    """The provider says that nobody can pay any more and nobody has; a payment that came in between stays."""
+    """The provider says that nobody can pay any more and nobody has; a payment that came in between stays.
+
+    is_still_open: the provider cannot close the page. The order goes on without it, and what is paid there is late.
+    """
+
+    is_still_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +115,52 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeNews:
+    """What a provider says of a payment that the customer's bank disputes; `state` is its own word."""
+
+    dispute_id: str
+    provider_payment_id: str
+    amount_minor: int
+    currency: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveEvent(Command[EventOutcome]):
-    """Stores a webhook once and applies it. `news` None: there is nothing to apply."""
+    """Stores a webhook once and applies what it tells, which may be nothing."""
 
     event: Event
-    news: News | None
+    news: News | None = None
+    refund: RefundNews | None = None
+    dispute: DisputeNews | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefund(OrderCommand[Refund]):
+    """Writes down a refund before the provider is asked for it.
+
+    key: of the order's receipts the one that goes back; None: the one that pays it.
+    amount_minor: None: all that is left.
+    """
+
+    refund_id: UUID
+    key: ReceiptKey | None
+    amount_minor: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRefundNews(OrderCommand[Refund]):
+    """Applies what the provider says of a refund when it is asked; one that we do not know is written down."""
+
+    news: RefundNews
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteRefund(OrderCommand[Refund]):
+    """The refund is booked, or has failed for good."""
+
+    refund_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 from services.checkout.domain.commands import (
     ApplyNews,
+    ApplyRefundNews,
     AskForSession,
     BeginClosing,
     BeginSettling,
     Command,
     CompleteOrder,
+    CompleteRefund,
     CreateOrder,
     EndOrder,
     HandOver,
@@ -17,6 +19,7 @@ from services.checkout.domain.commands import (
     RecordClosed,
     RecordSession,
     RefuseOrder,
+    RequestRefund,
     SettlePrice,
 )
 from services.checkout.domain.order_steps import (
@@ -36,6 +39,7 @@ from services.checkout.domain.payment_steps import (
     record_closed,
     record_session,
 )
+from services.checkout.domain.receipt_steps import apply_refund_news, complete_refund, request_refund
 from services.checkout.domain.state import Change, State
 
 Result = TypeVar("Result")
@@ -54,6 +58,9 @@ _DECIDERS: dict[type, Callable[[Any, State], Change[Any]]] = {
     BeginSettling: begin_settling,
     CompleteOrder: complete_order,
     EndOrder: end_order,
+    RequestRefund: request_refund,
+    ApplyRefundNews: apply_refund_news,
+    CompleteRefund: complete_refund,
 }
 
 

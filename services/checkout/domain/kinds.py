@@ -24,12 +24,34 @@ class PaymentState(enum.StrEnum):
     PAID = "paid"
 
 
+class ReceiptStanding(enum.StrEnum):
+    """What a success at a provider is to us."""
+
+    APPLIED = "applied"  # it pays its order
+    UNWANTED = "unwanted"  # ours, but no order stands for it: it goes back
+    FOREIGN = "foreign"  # not ours: left alone
+
+
+class RefundState(enum.StrEnum):
+    """Where a refund stands at its provider."""
+
+    PENDING = "pending"
+    REFUNDED = "refunded"
+    FAILED = "failed"
+
+
+class RefundSource(enum.StrEnum):
+    """Who made a refund."""
+
+    OURS = "ours"
+    PROVIDER = "provider"
+
+
 class CloseOutcome(enum.StrEnum):
     """What closing a pay page came to."""
 
     CLOSED = "closed"
     PAID = "paid"
-    STILL_OPEN = "still_open"
 
 
 class EventStatus(enum.StrEnum):

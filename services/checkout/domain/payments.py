@@ -87,6 +87,14 @@ class Payment:
         closing_at = self.closing_at or now
         return replace(self, state=state, closing_at=closing_at, closed_at=self.closed_at or now, updated_at=now)
 
+    def given_up(self, now: datetime) -> "Payment":
+        """The payment whose page cannot be closed: it stays pending at its provider, but no order waits for it."""
+        return replace(self, closing_at=self.closing_at or now, closed_at=now, updated_at=now)
+
+    def without_its_money(self, now: datetime) -> "Payment":
+        """The payment once its money goes back before an order could be settled with it."""
+        return replace(self, is_late=True, updated_at=now)
+
 
 def payment_id_of(order_id: UUID) -> UUID:
     """The id of an order's payment."""

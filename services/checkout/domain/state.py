@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from services.checkout.domain.commands import Event
+from services.checkout.domain.commands import DisputeNews, Event
+from services.checkout.domain.findings import Finding
 from services.checkout.domain.kinds import EventStatus, OrderState
 from services.checkout.domain.orders import Order
 from services.checkout.domain.payments import Payment
 from services.checkout.domain.prices import Price
+from services.checkout.domain.receipts import Receipt, Refund
 from services.checkout.errors import OrderNotFound
 
 Result = TypeVar("Result")
@@ -27,13 +29,16 @@ class InFlight(NamedTuple):
 class State:
     """An order, its payment and its customer's slot, read under the customer's lock.
 
-    `now` never lies before the last change of either. `prices` are loaded for a creation only.
+    `now` never lies before the last change of either. `prices` are loaded for a creation only. `receipts` and
+    `refunds` are the order's, and the receipt that an event speaks of.
     """
 
     order: Order | None
     payment: Payment | None
     in_flight: InFlight | None = None
     prices: Mapping[UUID, Price] = field(default_factory=dict)
+    receipts: tuple[Receipt, ...] = ()
+    refunds: tuple[Refund, ...] = ()
     is_event_known: bool = False
     now: datetime
 
@@ -60,3 +65,7 @@ class Change(Generic[Result]):
     order: Order | None = None
     payment: Payment | None = None
     event: ProcessedEvent | None = None
+    receipt: Receipt | None = None
+    refund: Refund | None = None
+    dispute: DisputeNews | None = None
+    findings: tuple[Finding, ...] = ()

@@ -5,7 +5,7 @@ provider says no: definite) or ProviderUnavailable (no answer, or none that can 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
@@ -39,8 +39,20 @@ class EventKind(enum.Enum):
     FAILED = "failed"
     PAID = "paid"
     EXPIRED = "expired"
+    # A refund has come to be, or has changed; whoever made it.
+    REFUND = "refund"
+    # The customer's bank takes the money back, or has decided about it.
+    DISPUTE = "dispute"
     # Verified, but nothing that we act upon.
     IGNORED = "ignored"
+
+
+class RefundState(enum.Enum):
+    """Where a refund stands at the provider."""
+
+    PENDING = "pending"
+    REFUNDED = "refunded"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,8 @@ class SessionRequest:
     payment_id: UUID
     amount_minor: int
     currency: str
+    # When this request was stored.
+    create_time: datetime
     # When the page closes by itself; absolute, so that a repeated request is the same request.
     expire_time: datetime
     # The same for every try of this request, and stored before the first.
@@ -78,8 +92,71 @@ class ProviderPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """A refund to be made; the payment's provider may give less than all of it back at a time."""
+
+    refund_id: UUID
+    order_id: UUID
+    provider_payment_id: str
+    amount_minor: int
+    currency: str
+    # The same for every try of this request, and stored before the first.
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as the provider has it."""
+
+    provider_refund_id: str
+    provider_payment_id: str
+    state: RefundState
+    amount_minor: int
+    currency: str
+    # Our id of it; None when it was made elsewhere, for example at the provider's dashboard.
+    refund_id: UUID | None = None
+    # The provider's word for why it failed.
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDispute:
+    """A payment that the customer's bank disputes. `state` is the provider's own word."""
+
+    dispute_id: str
+    provider_payment_id: str
+    amount_minor: int
+    currency: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money on the provider's account, as its list of payments shows it; `order_id` is None when it is not ours."""
+
+    provider_payment_id: str
+    order_id: UUID | None
+    amount_minor: int
+    currency: str
+    paid_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as it came, before anything of it is believed. `remote` is the address of who sent it."""
+
+    headers: Mapping[str, str]
+    raw_body: bytes
+    remote: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """A verified webhook; what the event does not speak of is None."""
+    """A verified webhook; what the event does not speak of is None.
+
+    `event_id` is one and the same in every delivery of one event.
+    """
 
     event_id: str
     kind: EventKind
@@ -90,6 +167,8 @@ class ProviderEvent:
     amount_minor: int | None = None
     currency: str | None = None
     paid_time: datetime | None = None
+    refund: ProviderRefund | None = None
+    dispute: ProviderDispute | None = None
 
 
 class WebhookRefused(Exception):
@@ -124,8 +203,11 @@ class PaymentProvider(Protocol):
         """Opens a pay page; the same idempotency key gets the same page."""
         ...
 
-    async def find_session(self, order_id: UUID) -> ProviderSession | None:
-        """The order's newest pay page, for when the answer of its creation was lost; None when there is none."""
+    async def find_session(self, order_id: UUID, since: datetime) -> ProviderSession | None:
+        """The order's newest pay page, for when the answer of its creation was lost; None when there is none.
+
+        No page of the order was opened before `since`.
+        """
         ...
 
     async def read_session(self, session_id: str) -> ProviderPayment:
@@ -136,9 +218,26 @@ class PaymentProvider(Protocol):
         """Closes a pay page, so that nobody pays there any more; closing twice is closing once."""
         ...
 
-    def verify_webhook(self, headers: Mapping[str, str], raw_body: bytes, now: datetime) -> ProviderEvent:
+    async def refund(self, request: RefundRequest) -> ProviderRefund:
+        """Gives money back; the same idempotency key gets the same refund."""
+        ...
+
+    async def read_refund(self, provider_refund_id: str) -> ProviderRefund:
+        """Where a refund stands."""
+        ...
+
+    def payments_between(self, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
+        """All payments that the account received in this time, ours or not, in no particular order."""
+        ...
+
+    def refunds_between(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRefund]:
+        """All refunds that were made from the account in this time, whoever made them."""
+        ...
+
+    async def receive_webhook(self, webhook: Webhook) -> ProviderEvent:
         """The event in a webhook, believed only after its sender is proved on the raw bytes.
 
-        Raises WebhookNotConfigured (to be answered with 503), WebhookSignatureRefused or WebhookMalformed (400).
+        Raises WebhookNotConfigured (to be answered with 503), WebhookSignatureRefused or WebhookMalformed (400), and
+        ProviderUnavailable when the provider has to be asked and does not answer (503: it will come again).
         """
         ...

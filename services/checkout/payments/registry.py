@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 from services.checkout.errors import ProviderNotConfigured
 from services.checkout.payments.provider import PaymentProvider
 from services.checkout.payments.sandbox import SandboxProvider, SandboxSettings
+from services.checkout.payments.stripe import StripeProvider, StripeSettings
+from services.checkout.payments.yookassa import YooKassaProvider, YooKassaSettings
 
 
 class PaymentProviders:
@@ -28,9 +30,18 @@ class PaymentProviders:
 
 
 @contextlib.asynccontextmanager
-async def open_providers() -> AsyncIterator[PaymentProviders]:
-    """All providers with their settings from the environment; their connections live as long as the context."""
+async def open_providers(deployment: str) -> AsyncIterator[PaymentProviders]:
+    """All providers with their settings from the environment; their connections live as long as the context.
+
+    deployment: our name in what is made at the providers, by which our money is told from other money there.
+    """
+    providers: list[PaymentProvider] = []
     async with contextlib.AsyncExitStack() as exits:
-        sandbox = SandboxProvider(SandboxSettings())
-        exits.push_async_callback(sandbox.close)
-        yield PaymentProviders([sandbox])
+        for provider in (
+            SandboxProvider(SandboxSettings()),
+            StripeProvider(StripeSettings(), deployment),
+            YooKassaProvider(YooKassaSettings(), deployment),
+        ):
+            exits.push_async_callback(provider.close)
+            providers.append(provider)
+        yield PaymentProviders(providers)

@@ -1,6 +1,6 @@
 """The sandbox provider: hosted pay pages and signed webhooks of a process on this machine."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -11,13 +11,19 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
+from services.checkout.payments.json_body import JsonRefused, check_json_object
 from services.checkout.payments.provider import (
     CloseResult,
     EventKind,
     ProviderEvent,
     ProviderPayment,
+    ProviderRefund,
     ProviderSession,
+    Receipt,
+    RefundRequest,
+    RefundState,
     SessionRequest,
+    Webhook,
     WebhookMalformed,
     WebhookNotConfigured,
 )
@@ -28,11 +34,16 @@ from services.checkout.payments.sandbox_messages import (
     Message,
     Page,
     Pages,
+    Payments,
+    Refund,
+    RefundEvent,
+    Refunds,
     Session,
     SessionEvent,
     State,
 )
 from services.checkout.payments.signature import verify
+from services.checkout.payments.uuids import uuid_of
 
 NAME = "sandbox"
 SIGNATURE_HEADER = "Sandbox-Signature"
@@ -46,6 +57,7 @@ _KINDS = {
     "payment.paid": EventKind.PAID,
     "session.expired": EventKind.EXPIRED,
 }
+_REFUND_MADE = "refund.made"
 
 
 class SandboxSettings(BaseSettings):
@@ -95,7 +107,7 @@ class SandboxProvider:
         answer = await self._call("POST", "/v1/sessions", json=body, key=request.idempotency_key)
         return _page(self._read(Page, answer))
 
-    async def find_session(self, order_id: UUID) -> ProviderSession | None:
+    async def find_session(self, order_id: UUID, since: datetime) -> ProviderSession | None:
         """See PaymentProvider."""
         answer = await self._call("GET", "/v1/sessions", query={"order_id": str(order_id)})
         pages = self._read(Pages, answer).sessions
@@ -129,18 +141,49 @@ class SandboxProvider:
             return CloseResult.PAID
         return CloseResult.STILL_OPEN if state is State.OPEN else CloseResult.CLOSED
 
-    def verify_webhook(self, headers: Mapping[str, str], raw_body: bytes, now: datetime) -> ProviderEvent:
+    async def refund(self, request: RefundRequest) -> ProviderRefund:
+        """See PaymentProvider."""
+        body = {
+            "refund_id": str(request.refund_id),
+            "provider_payment_id": request.provider_payment_id,
+            "amount_minor": request.amount_minor,
+        }
+        answer = await self._call("POST", "/v1/refunds", json=body, key=request.idempotency_key)
+        return _refund_of(self._read(Refund, answer))
+
+    async def read_refund(self, provider_refund_id: str) -> ProviderRefund:
+        """See PaymentProvider."""
+        return _refund_of(self._read(Refund, await self._call("GET", f"/v1/refunds/{provider_refund_id}")))
+
+    async def payments_between(self, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
+        """See PaymentProvider."""
+        answer = await self._call("GET", "/v1/payments", query=_window(since, until))
+        for payment in self._read(Payments, answer).payments:
+            yield Receipt(
+                provider_payment_id=payment.provider_payment_id,
+                order_id=uuid_of(payment.order_id),
+                amount_minor=payment.amount_minor,
+                currency=payment.currency,
+                paid_time=payment.paid_time,
+            )
+
+    async def refunds_between(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRefund]:
+        """See PaymentProvider."""
+        answer = await self._call("GET", "/v1/refunds", query=_window(since, until))
+        for refund in self._read(Refunds, answer).refunds:
+            yield _refund_of(refund)
+
+    async def receive_webhook(self, webhook: Webhook) -> ProviderEvent:
         """See PaymentProvider."""
         if not self._is_configured:
             raise WebhookNotConfigured
-        signature = next((value for name, value in headers.items() if name.lower() == SIGNATURE_HEADER.lower()), "")
-        verify(signature, raw_body, self._secrets, now)
+        headers = webhook.headers.items()
+        signature = next((value for name, value in headers if name.lower() == SIGNATURE_HEADER.lower()), "")
+        verify(signature, webhook.raw_body, self._secrets, webhook.received_at)
         try:
-            event = Event.model_validate_json(raw_body)
-            if event.kind not in _KINDS:
-                return ProviderEvent(event_id=event.event_id, kind=EventKind.IGNORED)
-            return _event(SessionEvent.model_validate_json(raw_body))
-        except ValidationError:
+            check_json_object(webhook.raw_body)
+            return _event_in(webhook.raw_body)
+        except (JsonRefused, ValidationError):
             raise WebhookMalformed("the body is no event") from None
 
     async def _call(
@@ -201,13 +244,22 @@ def _page(page: Page) -> ProviderSession:
     return ProviderSession(session_id=page.session_id, url=page.url, expire_time=page.expire_time)
 
 
-def _event(event: SessionEvent) -> ProviderEvent:
+def _event_in(raw_body: bytes) -> ProviderEvent:
+    event = Event.model_validate_json(raw_body)
+    if event.kind == _REFUND_MADE:
+        return _refund_event(RefundEvent.model_validate_json(raw_body))
+    if event.kind not in _KINDS:
+        return ProviderEvent(event_id=event.event_id, kind=EventKind.IGNORED)
+    return _session_event(SessionEvent.model_validate_json(raw_body))
+
+
+def _session_event(event: SessionEvent) -> ProviderEvent:
     session = event.session
     return ProviderEvent(
         event_id=event.event_id,
         kind=_KINDS[event.kind],
         session_id=session.session_id,
-        order_id=_id(session.order_id),
+        order_id=uuid_of(session.order_id),
         provider_payment_id=session.provider_payment_id,
         amount_minor=session.amount_minor,
         currency=session.currency,
@@ -215,8 +267,27 @@ def _event(event: SessionEvent) -> ProviderEvent:
     )
 
 
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def _refund_event(event: RefundEvent) -> ProviderEvent:
+    return ProviderEvent(
+        event_id=event.event_id,
+        kind=EventKind.REFUND,
+        session_id=event.refund.session_id,
+        provider_payment_id=event.refund.provider_payment_id,
+        refund=_refund_of(event.refund),
+    )
+
+
+def _refund_of(refund: Refund) -> ProviderRefund:
+    """A refund of the sandbox is through as soon as it is made."""
+    return ProviderRefund(
+        provider_refund_id=refund.provider_refund_id,
+        provider_payment_id=refund.provider_payment_id,
+        state=RefundState.REFUNDED,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        refund_id=uuid_of(refund.refund_id),
+    )
+
+
+def _window(since: datetime, until: datetime) -> dict[str, str]:
+    return {"since": since.isoformat(), "until": until.isoformat()}

@@ -60,6 +60,39 @@ class Pages(Message):
     sessions: tuple[Page, ...]
 
 
+class Payment(Message):
+    """Money taken, with its order."""
+
+    provider_payment_id: str = Field(pattern=_IDENTIFIER)
+    order_id: str = Field(max_length=200)
+    amount_minor: int = Field(gt=0, le=_AMOUNT_MAX)
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    paid_time: AwareDatetime
+
+
+class Payments(Message):
+    """The payments of a time."""
+
+    payments: tuple[Payment, ...]
+
+
+class Refund(Message):
+    """Money given back; `refund_id` is the merchant's, where it was the merchant who gave it back."""
+
+    provider_refund_id: str = Field(pattern=_IDENTIFIER)
+    refund_id: str | None = Field(None, max_length=200)
+    provider_payment_id: str = Field(pattern=_IDENTIFIER)
+    session_id: str = Field(pattern=_IDENTIFIER)
+    amount_minor: int = Field(gt=0, le=_AMOUNT_MAX)
+    currency: str = Field(pattern="^[A-Z]{3}$")
+
+
+class Refunds(Message):
+    """The refunds of a time."""
+
+    refunds: tuple[Refund, ...]
+
+
 class Error(Message):
     """The provider's own word for a refusal."""
 
@@ -83,3 +116,9 @@ class SessionEvent(Event):
     """An event of a session."""
 
     session: Session
+
+
+class RefundEvent(Event):
+    """An event of a refund."""
+
+    refund: Refund

@@ -29,7 +29,6 @@ _PAYMENT_STATES = {
 CLOSE_OUTCOMES = {
     CloseOutcome.CLOSED: order_steps_pb2.CLOSE_OUTCOME_CLOSED,
     CloseOutcome.PAID: order_steps_pb2.CLOSE_OUTCOME_PAID,
-    CloseOutcome.STILL_OPEN: order_steps_pb2.CLOSE_OUTCOME_STILL_OPEN,
 }
 
 

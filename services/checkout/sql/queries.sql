@@ -14,6 +14,10 @@ SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE;
 -- The same for commands that name only the order, which never changes its customer.
 SELECT c.customer_id FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.order_id = $1 FOR UPDATE OF c;
 
+-- name: find_order_state :one
+-- Whether an order is known, without reading all of it.
+SELECT state FROM orders WHERE order_id = $1;
+
 -- name: find_order_of_session :one
 -- For webhooks that name only the provider's session.
 SELECT order_id FROM payments WHERE provider = $1 AND session_id = $2;
@@ -131,3 +135,119 @@ SELECT status FROM webhook_events WHERE provider = $1 AND event_id = $2;
 INSERT INTO webhook_events (
     provider, event_id, kind, order_id, session_id, raw_body, status, error, received_at, processed_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp());
+
+-- name: load_receipts :many
+-- The order's receipts, and the one that a command speaks of, whoever's it is.
+SELECT provider, provider_payment_id, order_id, amount_minor, currency, paid_at, standing, why, created_at
+FROM receipts WHERE order_id = $1
+UNION
+SELECT provider, provider_payment_id, order_id, amount_minor, currency, paid_at, standing, why, created_at
+FROM receipts WHERE provider = $2 AND provider_payment_id = $3;
+
+-- name: load_refunds :many
+SELECT refund_id, order_id, provider, provider_payment_id, amount_minor, currency, reason, source, state,
+    idempotency_key, provider_refund_id, failure, completed_at, created_at, updated_at
+FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id;
+
+-- name: find_refund :one
+-- For callers that name the refund alone.
+SELECT refund_id, order_id, provider, provider_payment_id, amount_minor, currency, reason, source, state,
+    idempotency_key, provider_refund_id, failure, completed_at, created_at, updated_at
+FROM refunds WHERE refund_id = $1;
+
+-- name: find_order_of_receipt :one
+-- For webhooks that name only the provider's payment.
+SELECT order_id FROM receipts WHERE provider = $1 AND provider_payment_id = $2;
+
+-- name: insert_receipt :exec
+INSERT INTO receipts (
+    provider, provider_payment_id, order_id, amount_minor, currency, paid_at, standing, why, created_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: update_receipt :exec
+UPDATE receipts SET standing = $3, why = $4 WHERE provider = $1 AND provider_payment_id = $2;
+
+-- name: insert_refund :exec
+INSERT INTO refunds (
+    refund_id, order_id, provider, provider_payment_id, amount_minor, currency, reason, source, idempotency_key,
+    created_at, state, provider_refund_id, failure, completed_at, updated_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- name: update_refund :exec
+UPDATE refunds SET state = $2, provider_refund_id = $3, failure = $4, completed_at = $5, updated_at = $6
+WHERE refund_id = $1;
+
+-- name: put_dispute :exec
+-- The provider's newest word; events about one dispute come one after the other, and a person looks at it anyway.
+INSERT INTO disputes (
+    provider, dispute_id, provider_payment_id, order_id, amount_minor, currency, state, created_at, updated_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+ON CONFLICT (provider, dispute_id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
+
+-- name: put_findings :exec
+-- Each once, however often it is found.
+INSERT INTO payment_findings (kind, provider, subject, order_id, details)
+SELECT kind, provider, subject, order_id, details::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[])
+    AS found (kind, provider, subject, order_id, details)
+ON CONFLICT DO NOTHING;
+
+-- name: list_findings :many
+-- In the order in which they were stored, from behind the one with this number on.
+SELECT finding_number, kind, provider, subject, order_id, details, found_at FROM payment_findings
+WHERE finding_number > $1 ORDER BY finding_number LIMIT $2;
+
+-- name: find_unreturned :many
+-- Receipts that no order stands for and that have not been given back: their workflow is started (again).
+SELECT r.provider, r.provider_payment_id, r.order_id, r.amount_minor, r.currency, r.paid_at, r.standing, r.why,
+    r.created_at
+FROM receipts AS r
+WHERE r.standing = 'unwanted'
+    AND r.amount_minor > (
+        SELECT coalesce(sum(f.amount_minor), 0) FROM refunds AS f
+        WHERE f.provider = r.provider AND f.provider_payment_id = r.provider_payment_id
+            AND f.state = 'refunded' AND f.completed_at IS NOT NULL
+    )
+ORDER BY r.created_at LIMIT $1;
+
+-- name: find_uncompleted_refunds :many
+-- Refunds whose workflow is not through: it is started (again).
+SELECT refund_id FROM refunds WHERE completed_at IS NULL ORDER BY created_at LIMIT $1;
+
+-- name: find_unwatched :many
+-- Pages that could not be closed and whose payment is still open at the provider.
+SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL ORDER BY closed_at LIMIT $1;
+
+-- name: find_untold_events :many
+-- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between.
+SELECT provider, event_id, order_id FROM webhook_events
+WHERE told_at IS NULL AND received_at < clock_timestamp() - make_interval(secs => $1)
+ORDER BY received_at LIMIT $2;
+
+-- name: mark_told :exec
+UPDATE webhook_events SET told_at = clock_timestamp() WHERE provider = $1 AND event_id = $2;
+
+-- name: sum_holdings :many
+-- What has come to a provider and gone back, per currency. The ledger has a receipt for certain when its order is
+-- placed or a refund of it is booked, and a refund when its workflow is through.
+SELECT r.currency,
+    coalesce(sum(r.amount_minor) FILTER (WHERE o.state = 'placed' OR f.booked_minor > 0), 0)::bigint
+        AS received_booked_minor,
+    sum(r.amount_minor)::bigint AS received_minor,
+    coalesce(sum(f.booked_minor), 0)::bigint AS refunded_booked_minor,
+    coalesce(sum(f.refunded_minor), 0)::bigint AS refunded_minor
+FROM receipts AS r
+JOIN orders AS o USING (order_id)
+LEFT JOIN LATERAL (
+    SELECT sum(f.amount_minor) AS refunded_minor,
+        sum(f.amount_minor) FILTER (WHERE f.completed_at IS NOT NULL) AS booked_minor
+    FROM refunds AS f
+    WHERE f.provider = r.provider AND f.provider_payment_id = r.provider_payment_id AND f.state = 'refunded'
+) AS f ON true
+WHERE r.provider = $1 AND r.standing <> 'foreign'
+GROUP BY r.currency ORDER BY r.currency;
+
+-- name: list_receipts :many
+-- For the comparison with a provider's list.
+SELECT provider, provider_payment_id, order_id, amount_minor, currency, paid_at, standing, why, created_at
+FROM receipts WHERE provider = $1 AND paid_at >= $2 AND paid_at < $3;

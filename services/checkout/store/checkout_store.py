@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from services.checkout.domain.commands import Command
+from services.checkout.domain.commands import ApplyNews, Command, ReceiveEvent, RecordSession
 from services.checkout.domain.decide import decide
 from services.checkout.domain.orders import Order
 from services.checkout.domain.payments import Payment
 from services.checkout.domain.prices import Price, Product, check_same_price, check_same_product
 from services.checkout.domain.state import InFlight
-from services.checkout.errors import OrderNotFound, ProductNotFound
-from services.checkout.store.load import load, load_in_flight, load_prices
+from services.checkout.errors import OrderNotFound, PaymentIdTaken, ProductNotFound
+from services.checkout.store.load import load, load_in_flight, load_prices, order_id_of
 from services.checkout.store.rows import order_of, payment_of
 from services.checkout.store.statements import queries
 from services.checkout.store.write import write
 from services.runtime.database import Connection, Pool, in_transaction, reading
+from services.runtime.errors import ServiceError
 
 Result = TypeVar("Result")
 
@@ -40,7 +42,7 @@ class CheckoutStore:
             await queries.check_tables(connection)
 
     async def execute(self, command: Command[Result]) -> Result:
-        """Locks the customer, loads, decides, writes, commits. Raises the command's refusals."""
+        """Locks the customer, loads, decides, writes, commits. Raises the command's refusals, PAYMENT_ID_TAKEN."""
 
         async def work(connection: Connection) -> Result:
             state = await load(connection, command)
@@ -48,7 +50,7 @@ class CheckoutStore:
             await write(connection, state, change)
             return change.result
 
-        return await in_transaction(self._pool, work)
+        return await in_transaction(self._pool, work, error_for_constraint=partial(_error_of, command))
 
     async def find_order(self, order_id: UUID) -> StoredOrder | None:
         """The order as it stands; None when it is unknown."""
@@ -116,3 +118,13 @@ class CheckoutStore:
             await queries.insert_price(connection, *price)
 
         await in_transaction(self._pool, work)
+
+
+def _error_of(command: Command[Any], constraint: str) -> ServiceError | None:
+    """A provider that gives two orders one page or one payment is not believed."""
+    if constraint not in ("payments_session_key", "payments_provider_payment_key"):
+        return None
+    if isinstance(command, RecordSession):
+        return PaymentIdTaken(taken_id=command.session.session_id, order_id=command.order_id)
+    news = command.news if isinstance(command, ApplyNews | ReceiveEvent) else None
+    return PaymentIdTaken(taken_id=(news and news.provider_payment_id) or "", order_id=order_id_of(command))

@@ -4,11 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from services.checkout.domain.commands import Command, CreateOrder, DraftCommand, OrderCommand, ReceiveEvent
+from services.checkout.domain.commands import (
+    ApplyNews,
+    ApplyRefundNews,
+    Command,
+    CompleteRefund,
+    CreateOrder,
+    DraftCommand,
+    OrderCommand,
+    ReceiveEvent,
+    RequestRefund,
+)
 from services.checkout.domain.kinds import OrderState
 from services.checkout.domain.prices import Price
+from services.checkout.domain.receipts import Receipt, ReceiptKey, Refund
 from services.checkout.domain.state import InFlight, State
-from services.checkout.store.rows import order_of, payment_of
+from services.checkout.store.rows import order_of, payment_of, receipt_of, refund_of
 from services.checkout.store.statements import queries
 from services.runtime.database import Connection
 
@@ -26,6 +37,8 @@ async def load(connection: Connection, command: Command[Any]) -> State:
         payment=payment,
         in_flight=await load_in_flight(connection, customer_id) if isinstance(command, CreateOrder) else None,
         prices=await _load_prices_of(connection, command) if order is None else {},
+        receipts=await _load_receipts(connection, command, order_id),
+        refunds=await _load_refunds(connection, command, order_id),
         is_event_known=await _is_event_known(connection, command),
         now=max(time for time in times if time is not None),
     )
@@ -77,3 +90,34 @@ async def _is_event_known(connection: Connection, command: Command[Any]) -> bool
         return False
     event = command.event
     return await queries.find_event(connection, event.provider, event.event_id) is not None
+
+
+# Commands that look at money that came or goes back.
+_ABOUT_MONEY = (ApplyNews, ReceiveEvent, RequestRefund, ApplyRefundNews, CompleteRefund)
+
+
+async def _load_receipts(connection: Connection, command: Command[Any], order_id: UUID | None) -> tuple[Receipt, ...]:
+    if not isinstance(command, _ABOUT_MONEY):
+        return ()
+    provider, provider_payment_id = receipt_key_of(command) or (None, None)
+    rows = await queries.load_receipts(connection, order_id, provider, provider_payment_id)
+    return tuple(receipt_of(row) for row in rows)
+
+
+async def _load_refunds(connection: Connection, command: Command[Any], order_id: UUID | None) -> tuple[Refund, ...]:
+    if not isinstance(command, _ABOUT_MONEY):
+        return ()
+    return tuple(refund_of(row) for row in await queries.load_refunds(connection, order_id))
+
+
+def receipt_key_of(command: Command[Any]) -> ReceiptKey | None:
+    """The receipt that a command speaks of, apart from those of its order."""
+    if isinstance(command, ApplyRefundNews):
+        return command.news.key
+    if not isinstance(command, ReceiveEvent):
+        return None
+    if command.refund is not None:
+        return command.refund.key
+    if command.news is None or command.news.provider_payment_id is None:
+        return None
+    return ReceiptKey(command.event.provider, command.news.provider_payment_id)

@@ -1,9 +1,10 @@
 """Rows to values and values to rows."""
 
-from services.checkout.domain.kinds import OrderState, PaymentState
+from services.checkout.domain.kinds import OrderState, PaymentState, ReceiptStanding, RefundSource, RefundState
 from services.checkout.domain.orders import Draft, Order, OrderVoucher, Refusal
 from services.checkout.domain.payments import Payment, PaySession, SessionTerms
 from services.checkout.domain.prices import Breakdown, LineAsked, PricedLine
+from services.checkout.domain.receipts import Receipt, ReceiptKey, Refund
 from services.runtime.database import Record
 from services.runtime.errors import Status
 
@@ -109,6 +110,74 @@ def payment_columns(payment: Payment) -> tuple[object, ...]:
         payment.closing_at,
         payment.closed_at,
     )
+
+
+def receipt_of(row: Record) -> Receipt:
+    """A row of receipts."""
+    return Receipt(
+        key=ReceiptKey(row["provider"], row["provider_payment_id"]),
+        order_id=row["order_id"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        paid_at=row["paid_at"],
+        standing=ReceiptStanding(row["standing"]),
+        why=row["why"],
+        created_at=row["created_at"],
+    )
+
+
+def receipt_columns(receipt: Receipt) -> tuple[object, ...]:
+    """A receipt's whole row."""
+    return (
+        *receipt.key,
+        receipt.order_id,
+        receipt.amount_minor,
+        receipt.currency,
+        receipt.paid_at,
+        receipt.standing,
+        receipt.why,
+        receipt.created_at,
+    )
+
+
+def refund_of(row: Record) -> Refund:
+    """A row of refunds."""
+    return Refund(
+        refund_id=row["refund_id"],
+        order_id=row["order_id"],
+        key=ReceiptKey(row["provider"], row["provider_payment_id"]),
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        reason=row["reason"],
+        source=RefundSource(row["source"]),
+        state=RefundState(row["state"]),
+        idempotency_key=row["idempotency_key"],
+        provider_refund_id=row["provider_refund_id"],
+        failure=row["failure"],
+        completed_at=row["completed_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def refund_request_columns(refund: Refund) -> tuple[object, ...]:
+    """The part of a refund's row that never changes."""
+    return (
+        refund.refund_id,
+        refund.order_id,
+        *refund.key,
+        refund.amount_minor,
+        refund.currency,
+        refund.reason,
+        refund.source,
+        refund.idempotency_key,
+        refund.created_at,
+    )
+
+
+def refund_columns(refund: Refund) -> tuple[object, ...]:
+    """The part of a refund's row that changes."""
+    return (refund.state, refund.provider_refund_id, refund.failure, refund.completed_at, refund.updated_at)
 
 
 def _draft_of(row: Record) -> Draft:

@@ -1,14 +1,21 @@
 """Writing what a command decided: rows that are new are inserted, those that changed are updated."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
+from services.checkout.domain.findings import Finding
 from services.checkout.domain.orders import Order
 from services.checkout.domain.payments import Payment
-from services.checkout.domain.state import Change, ProcessedEvent, State
+from services.checkout.domain.receipts import Receipt, Refund
+from services.checkout.domain.state import Change, State
 from services.checkout.store.rows import (
     draft_columns,
     line_rows,
     payment_columns,
+    receipt_columns,
+    refund_columns,
+    refund_request_columns,
     request_columns,
     standing_columns,
 )
@@ -22,8 +29,14 @@ async def write(connection: Connection, state: State, change: Change[Any]) -> No
         await _write_order(connection, state.order, change.order)
     if change.payment is not None and change.payment != state.payment:
         await _write_payment(connection, state.payment, change.payment)
+    if change.receipt is not None:
+        await _write_receipt(connection, state, change.receipt)
+    if change.refund is not None:
+        await _write_refund(connection, state, change.refund)
     if change.event is not None:
-        await _write_event(connection, change.event)
+        await _write_event(connection, state, change)
+    if change.findings:
+        await write_findings(connection, change.findings)
 
 
 async def _write_order(connection: Connection, before: Order | None, order: Order) -> None:
@@ -52,8 +65,23 @@ async def _write_payment(connection: Connection, before: Payment | None, payment
         await queries.update_payment(connection, payment.payment_id, *payment_columns(payment))
 
 
-async def _write_event(connection: Connection, processed: ProcessedEvent) -> None:
-    event = processed.event
+async def _write_receipt(connection: Connection, state: State, receipt: Receipt) -> None:
+    if any(each.key == receipt.key for each in state.receipts):
+        await queries.update_receipt(connection, *receipt.key, receipt.standing, receipt.why)
+    else:
+        await queries.insert_receipt(connection, *receipt_columns(receipt))
+
+
+async def _write_refund(connection: Connection, state: State, refund: Refund) -> None:
+    if any(each.refund_id == refund.refund_id for each in state.refunds):
+        await queries.update_refund(connection, refund.refund_id, *refund_columns(refund))
+    else:
+        await queries.insert_refund(connection, *refund_request_columns(refund), *refund_columns(refund))
+
+
+async def _write_event(connection: Connection, state: State, change: Change[Any]) -> None:
+    assert change.event is not None
+    event, status, error = change.event
     await queries.insert_event(
         connection,
         event.provider,
@@ -62,7 +90,26 @@ async def _write_event(connection: Connection, processed: ProcessedEvent) -> Non
         event.order_id,
         event.session_id,
         event.raw_body,
-        processed.status,
-        processed.error,
+        status,
+        error,
         event.received_at,
     )
+    if change.dispute is not None:
+        dispute = change.dispute
+        await queries.put_dispute(
+            connection,
+            event.provider,
+            dispute.dispute_id,
+            dispute.provider_payment_id,
+            event.order_id,
+            dispute.amount_minor,
+            dispute.currency,
+            dispute.state,
+            state.now,
+        )
+
+
+async def write_findings(connection: Connection, findings: Iterable[Finding]) -> None:
+    """Those that are new."""
+    rows = [(f.kind, f.provider, f.subject, f.order_id, json.dumps(dict(f.details))) for f in findings]
+    await queries.put_findings(connection, *columns(rows))

@@ -1,0 +1,70 @@
+"""Work that belongs to a workflow which may not have been told, or not started: told and started again.
+
+The rows say what is unfinished; workflow ids make each start happen once, so that all replicas may do this at the same
+time. What is urgent is told at once; this is what makes a crash in between heal by itself.
+"""
+
+from uuid import UUID
+
+from services.checkout.domain.kinds import ReceiptStanding
+from services.checkout.domain.receipts import Receipt, Refund, left_of
+from services.checkout.payment_workflow_client import PaymentWorkflowClient
+from services.checkout.store.checkout_store import CheckoutStore
+from services.checkout.store.money_store import MoneyStore
+from services.checkout.workflow_client import WorkflowClient
+
+# How many of a kind are looked at in one go, and how old a webhook is before it counts as not told.
+_AT_ONCE_MAX = 200
+_UNTOLD_AFTER_S = 5.0
+
+
+class Unfinished:
+    """Finds what is unfinished and hands it to workflows."""
+
+    def __init__(
+        self, store: CheckoutStore, money: MoneyStore, orders: WorkflowClient, payments: PaymentWorkflowClient
+    ) -> None:
+        self._store = store
+        self._money = money
+        self._orders = orders
+        self._payments = payments
+
+    async def hand_over(self) -> None:
+        """Once through everything. Raises WORKFLOWS_UNAVAILABLE: it is done again soon."""
+        for event in await self._money.find_untold_events(_UNTOLD_AFTER_S, _AT_ONCE_MAX):
+            if event.order_id is not None:
+                await self.nudge(event.order_id)
+            await self._money.mark_told(event.provider, event.event_id)
+        for unwanted in await self._money.find_unreturned(_AT_ONCE_MAX):
+            await self._payments.start_late_payment(unwanted.receipt)
+        for refund_id in await self._money.find_uncompleted_refunds(_AT_ONCE_MAX):
+            await self._payments.start_refund(refund_id)
+        for order_id in await self._money.find_unwatched(_AT_ONCE_MAX):
+            await self._payments.start_session_watch(order_id)
+
+    async def nudge(self, order_id: UUID) -> None:
+        """Tells the workflow of an order that its payment has changed. Only an open order has one, or must get one."""
+        found = await self._store.find_order(order_id)
+        if found is not None and found.order.is_open:
+            self._orders.nudge(order_id)
+
+    async def hand_over_order(self, order_id: UUID) -> None:
+        """What is unfinished about the money of one order, in the background."""
+        found = await self._money.find_order_money(order_id)
+        if found is None:
+            return
+        receipts, refunds = found
+        for receipt in receipts:
+            if receipt.standing is ReceiptStanding.UNWANTED and left_of(receipt, refunds) > 0:
+                self.give_back(receipt)
+        for refund in refunds:
+            self.carry_out_refund(refund)
+
+    def carry_out_refund(self, refund: Refund) -> None:
+        """In the background, at once."""
+        if refund.completed_at is None:
+            self._payments.in_background(self._payments.start_refund(refund.refund_id))
+
+    def give_back(self, receipt: Receipt) -> None:
+        """In the background, at once."""
+        self._payments.in_background(self._payments.start_late_payment(receipt))

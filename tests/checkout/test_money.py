@@ -1,0 +1,370 @@
+"""Money at the provider: receipts, refunds, what is not ours, disputes, reconciliation (P3, P4, P-1, P-6)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from quittance.checkout.v1 import checkout_pb2, payments_pb2
+from services.checkout.domain.commands import AskForSession, RecordSession
+from services.checkout.domain.payments import PaySession
+from services.checkout.errors import PaymentIdTaken
+from services.checkout.main import CheckoutSettings
+from services.checkout.store.checkout_store import CheckoutStore
+from services.runtime.database import open_pool
+from tests.checkout.conftest import Checkout
+from tests.checkout.shop import PRICE_MINOR, Shop, fresh_id, refused
+from tests.checkout.webhook_sender import WebhookSender, event_of, refund_event_of
+from tests.payments.sandbox_process import SandboxProcess, click
+
+STANDING = payments_pb2.ReceiptStanding
+STATE = payments_pb2.RefundState
+
+
+class Till:
+    """What these tests do with money."""
+
+    def __init__(self, shop: Shop, checkout: Checkout, sandbox: SandboxProcess) -> None:
+        self.shop = shop
+        self.sandbox = sandbox
+        self._payments = checkout.payments
+        self._steps = checkout.payment_steps
+
+    async def paid(self) -> checkout_pb2.Order:
+        """An order that is paid at the provider, and of which checkout knows."""
+        order = await self.shop.awaiting_payment()
+        await click(order.payment.payment_url, "pay")
+        await self.until_receipt(order.order_id)
+        return await self.shop.read_order(order.order_id)
+
+    async def until_receipt(self, order_id: str) -> None:
+        async with asyncio.timeout(10):
+            while not (await self.money(order_id)).receipts:
+                await asyncio.sleep(0.02)
+
+    async def placed(self) -> checkout_pb2.Order:
+        order = await self.paid()
+        await self.shop.begin_settling(order.order_id)
+        await self.shop.complete(order.order_id)
+        return order
+
+    async def money(self, order_id: str) -> payments_pb2.ListOrderMoneyResponse:
+        return await self._payments.ListOrderMoney(payments_pb2.ListOrderMoneyRequest(order_id=order_id))
+
+    async def refund(self, order_id: str, amount_minor: int = 0, **fields: Any) -> payments_pb2.Refund:
+        values = {"refund_id": fresh_id(), "reason": "customer.request"} | fields
+        request = payments_pb2.RefundPaymentRequest(order_id=order_id, amount_minor=amount_minor, **values)
+        return (await self._payments.RefundPayment(request)).refund
+
+    async def read(self, refund_id: str) -> payments_pb2.Refund:
+        return (await self._payments.GetRefund(payments_pb2.GetRefundRequest(refund_id=refund_id))).refund
+
+    async def make(self, refund_id: str) -> payments_pb2.Refund:
+        return (await self._steps.MakeRefund(payments_pb2.MakeRefundRequest(refund_id=refund_id))).refund
+
+    async def read_step(self, refund_id: str) -> payments_pb2.ReadRefundResponse:
+        return await self._steps.ReadRefund(payments_pb2.ReadRefundRequest(refund_id=refund_id))
+
+    async def complete(self, refund: payments_pb2.Refund) -> payments_pb2.Refund:
+        request = payments_pb2.CompleteRefundRequest(order_id=refund.order_id, refund_id=refund.refund_id)
+        return (await self._steps.CompleteRefund(request)).refund
+
+    async def reconcile(self) -> payments_pb2.ReconcileProviderResponse:
+        request = payments_pb2.ReconcileProviderRequest(provider="sandbox")
+        now = datetime.now(UTC)
+        request.since_time.FromDatetime(now - timedelta(hours=1))
+        request.until_time.FromDatetime(now + timedelta(minutes=1))
+        return await self._steps.ReconcileProvider(request)
+
+    async def findings(self, order_id: str) -> list[str]:
+        """Kinds of what was found about an order, in the order in which it was found."""
+        kinds, token = [], ""
+        while True:
+            page = await self._payments.ListPaymentFindings(
+                payments_pb2.ListPaymentFindingsRequest(page_size=3, page_token=token)
+            )
+            kinds += [found.kind for found in page.findings if found.order_id == order_id]
+            token = page.next_page_token
+            if not token:
+                return kinds
+
+
+@pytest.fixture
+def till(shop: Shop, checkout: Checkout, sandbox: SandboxProcess) -> Till:
+    return Till(shop, checkout, sandbox)
+
+
+async def test_paid_order_has_an_applied_receipt(till: Till) -> None:
+    order = await till.paid()
+    [receipt] = (await till.money(order.order_id)).receipts
+    assert (receipt.standing, receipt.why) == (STANDING.RECEIPT_STANDING_APPLIED, "")
+    assert (receipt.amount_minor, receipt.currency) == (PRICE_MINOR, "OMR")
+    assert receipt.provider_payment_id == order.payment.provider_payment_id
+
+
+async def test_money_of_an_unknown_order_is_refused(till: Till) -> None:
+    async with refused("ORDER_NOT_FOUND"):
+        await till.money(fresh_id())
+    async with refused("ORDER_NOT_FOUND"):
+        await till.refund(fresh_id())
+    async with refused("REFUND_NOT_FOUND"):
+        await till.read(fresh_id())
+
+
+async def test_refund_in_parts_never_exceeds_the_payment(till: Till) -> None:
+    """P-6"""
+    order = await till.placed()
+    first = await till.refund(order.order_id, 20_000)
+    assert (first.state, first.source) == (STATE.REFUND_STATE_PENDING, payments_pb2.REFUND_SOURCE_OURS)
+    async with refused("REFUND_EXCEEDS_PAYMENT") as refusal:
+        await till.refund(order.order_id, 30_001)
+    assert refusal.metadata == {
+        "order_id": order.order_id,
+        "amount_minor": "30001",
+        "left_minor": "30000",
+        "paid_minor": "50000",
+    }
+    rest = await till.refund(order.order_id)
+    assert rest.amount_minor == 30_000
+    async with refused("REFUND_EXCEEDS_PAYMENT"):
+        await till.refund(order.order_id)
+    for refund in (first, rest):
+        made = await till.make(refund.refund_id)
+        assert made.state == STATE.REFUND_STATE_REFUNDED
+        assert made.provider_refund_id
+        assert await till.make(refund.refund_id) == made
+        assert (await till.complete(made)).is_completed
+    refunds = [each for each in (await till.sandbox.journal())["refunds"] if each["refund_id"] == first.refund_id]
+    assert [each["amount_minor"] for each in refunds] == [20_000]
+
+
+async def test_refunds_at_once_take_no_more_than_was_paid(till: Till) -> None:
+    """P-6, K-1"""
+    order = await till.placed()
+
+    async def attempt() -> int:
+        try:
+            return (await till.refund(order.order_id, 20_000)).amount_minor
+        except Exception:  # noqa: BLE001 - the refusal is counted below
+            return 0
+
+    amounts = await asyncio.gather(*(attempt() for _ in range(12)))
+    assert sorted(amounts) == [0] * 10 + [20_000, 20_000]
+
+
+async def test_refund_again_under_its_id_is_the_same_and_another_is_refused(till: Till) -> None:
+    """K-2, K-3"""
+    order = await till.placed()
+    refund = await till.refund(order.order_id, 20_000)
+    same = {"refund_id": refund.refund_id}
+    assert await till.refund(order.order_id, 20_000, **same) == refund
+    async with refused("REFUND_EXISTS_WITH_DIFFERENT_FIELD") as refusal:
+        await till.refund(order.order_id, 19_999, **same)
+    assert refusal.metadata["field"] == "amount_minor"
+    async with refused("REFUND_EXISTS_WITH_DIFFERENT_FIELD") as refusal:
+        await till.refund(order.order_id, 20_000, reason="another", **same)
+    assert refusal.metadata["field"] == "reason"
+
+
+async def test_refund_of_an_order_without_a_payment_is_refused(till: Till) -> None:
+    order = await till.shop.awaiting_payment()
+    async with refused("PAYMENT_NOT_REFUNDABLE"):
+        await till.refund(order.order_id)
+
+
+async def test_refund_whose_answer_was_lost_is_found_and_made_once(till: Till) -> None:
+    order = await till.placed()
+    refund = await till.refund(order.order_id, 10_000)
+    await till.sandbox.set_mode("lose_answer")
+    async with refused("PAYMENT_PROVIDER_UNAVAILABLE"):
+        await till.make(refund.refund_id)
+    await till.sandbox.set_mode("ok")
+    await asyncio.sleep(1.1)
+    made = await till.make(refund.refund_id)
+    assert made.state == STATE.REFUND_STATE_REFUNDED
+    mine = [each for each in (await till.sandbox.journal())["refunds"] if each["refund_id"] == refund.refund_id]
+    assert len(mine) == 1
+
+
+async def test_refund_that_the_provider_refuses_has_failed_and_leaves_the_money_refundable(
+    till: Till, owner_connection: asyncpg.Connection
+) -> None:
+    order = await till.placed()
+    payment_id = order.payment.provider_payment_id
+    # Given back behind our back, and its event lost: our own refund then asks for more than is left.
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    refund = await till.refund(order.order_id, 45_000)
+    await till.sandbox.refund_at_dashboard(session["session_id"], 10_000)
+    failed = await till.make(refund.refund_id)
+    assert (failed.state, failed.failure) == (STATE.REFUND_STATE_FAILED, "amount_not_left")
+    async with asyncio.timeout(10):
+        while len((await till.money(order.order_id)).refunds) < 2:
+            await asyncio.sleep(0.02)
+    assert {"REFUND_FAILED", "REFUND_MADE_AT_PROVIDER"} <= set(await till.findings(order.order_id))
+    assert (await till.refund(order.order_id)).amount_minor == 40_000
+    assert payment_id == (await till.money(order.order_id)).refunds[0].provider_payment_id
+
+
+async def test_refund_at_the_dashboard_is_written_down_once(till: Till, webhooks: WebhookSender) -> None:
+    """P4"""
+    order = await till.placed()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    event = refund_event_of(session["session_id"], order.payment.provider_payment_id, 7_000)
+    for event_id in ("evt_a", "evt_b"):
+        # The same refund under another event id is the same refund.
+        assert await webhooks.send(event | {"event_id": event_id + fresh_id()}) == 200
+    [refund] = (await till.money(order.order_id)).refunds
+    assert (refund.source, refund.state) == (payments_pb2.REFUND_SOURCE_PROVIDER, STATE.REFUND_STATE_REFUNDED)
+    assert refund.amount_minor == 7_000
+    assert await till.findings(order.order_id) == ["REFUND_MADE_AT_PROVIDER"]
+    stored = await till.read_step(refund.refund_id)
+    assert (stored.is_order_in_flight, stored.receipt.standing) == (False, STANDING.RECEIPT_STANDING_APPLIED)
+
+
+async def test_refund_at_the_dashboard_before_the_pivot_leaves_no_money_to_settle_with(till: Till) -> None:
+    """P-2"""
+    order = await till.paid()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    await till.sandbox.refund_at_dashboard(session["session_id"], 1_000)
+    async with asyncio.timeout(10):
+        while not (await till.money(order.order_id)).refunds:
+            await asyncio.sleep(0.02)
+    async with refused("PAYMENT_NOT_SETTLED"):
+        await till.shop.begin_settling(order.order_id)
+    [receipt] = (await till.money(order.order_id)).receipts
+    assert receipt.standing == STANDING.RECEIPT_STANDING_UNWANTED
+    assert await till.shop.close(order.order_id) == "CLOSED"
+
+
+async def test_late_money_is_unwanted_and_found(till: Till, webhooks: WebhookSender) -> None:
+    """P4, P-5"""
+    draft = await till.shop.priced()
+    await till.shop.open(draft.order_id)
+    await till.shop.hand_over(draft.order_id)
+    order = await till.shop.read_order(draft.order_id)
+    [session] = await till.sandbox.sessions_of(UUID(draft.order_id))
+    assert await till.shop.close(draft.order_id) == "CLOSED"
+    await till.shop.end(draft)
+    event = event_of(order, session["session_id"], "payment.paid")
+    assert await webhooks.send(event) == 200
+    assert await webhooks.send(event | {"event_id": f"evt_{fresh_id()}"}) == 200
+    [receipt] = (await till.money(order.order_id)).receipts
+    assert receipt.standing == STANDING.RECEIPT_STANDING_UNWANTED
+    assert await till.findings(order.order_id) == ["UNWANTED_PAYMENT"]
+
+
+@pytest.mark.parametrize("differs", [{"amount_minor": 49_999}, {"currency": "USD"}])
+async def test_money_that_was_not_asked_for_is_never_applied_and_goes_back(
+    till: Till, webhooks: WebhookSender, differs: dict[str, Any]
+) -> None:
+    """P-3"""
+    order = await till.shop.awaiting_payment()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    assert await webhooks.send(event_of(order, session["session_id"], "payment.paid", **differs)) == 200
+    assert await till.shop.payment_state(order.order_id) == "PENDING"
+    [receipt] = (await till.money(order.order_id)).receipts
+    assert receipt.standing == STANDING.RECEIPT_STANDING_UNWANTED
+    expected = {"amount_minor": PRICE_MINOR, "currency": "OMR"} | differs
+    assert (receipt.amount_minor, receipt.currency) == (expected["amount_minor"], expected["currency"])
+
+
+async def test_second_payment_for_one_order_goes_back(till: Till, webhooks: WebhookSender) -> None:
+    order = await till.paid()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    assert await webhooks.send(event_of(order, session["session_id"], "payment.paid")) == 200
+    standings = [receipt.standing for receipt in (await till.money(order.order_id)).receipts]
+    assert standings == [STANDING.RECEIPT_STANDING_APPLIED, STANDING.RECEIPT_STANDING_UNWANTED]
+
+
+async def test_money_that_names_no_order_of_ours_is_written_down_and_left_alone(
+    till: Till, webhooks: WebhookSender, owner_connection: asyncpg.Connection
+) -> None:
+    """P4"""
+    order = await till.shop.awaiting_payment()
+    event = event_of(order, f"ses_{fresh_id()}", "payment.paid", order_id=fresh_id())
+    assert await webhooks.send(event) == 200
+    receipt = await owner_connection.fetchrow(
+        "SELECT standing, order_id FROM receipts WHERE provider_payment_id = $1",
+        event["session"]["provider_payment_id"],
+    )
+    assert tuple(receipt) == ("foreign", None)
+    assert await till.shop.payment_state(order.order_id) == "PENDING"
+
+
+async def test_one_payment_named_for_two_orders_is_refused(till: Till, webhooks: WebhookSender) -> None:
+    first, second = await till.paid(), await till.shop.awaiting_payment()
+    [session] = await till.sandbox.sessions_of(UUID(second.order_id))
+    taken = first.payment.provider_payment_id
+    event = event_of(second, session["session_id"], "payment.paid", provider_payment_id=taken)
+    assert await webhooks.send(event) == 400
+    assert await till.shop.payment_state(second.order_id) == "PENDING"
+    assert (await till.money(second.order_id)).receipts == []
+
+
+async def test_one_page_named_for_two_orders_is_refused(till: Till, checkout_settings: CheckoutSettings) -> None:
+    drafts = [await till.shop.priced(), await till.shop.priced()]
+    first, second = (UUID(draft.order_id) for draft in drafts)
+    page = PaySession(f"ses_{fresh_id()}", "https://pay.example/1", datetime.now(UTC) + timedelta(hours=1))
+    async with open_pool(checkout_settings, "tests") as pool:
+        store = CheckoutStore(pool)
+        for order_id in (first, second):
+            await store.execute(AskForSession(order_id=order_id))
+        await store.execute(RecordSession(order_id=first, session=page))
+        with pytest.raises(PaymentIdTaken) as refusal:
+            await store.execute(RecordSession(order_id=second, session=page))
+    assert refusal.value.reason == "PAYMENT_ID_TAKEN"
+    assert refusal.value.taken_id == page.session_id
+
+
+async def test_reconcile_applies_what_was_missed_and_finds_it_once(
+    till: Till, owner_connection: asyncpg.Connection
+) -> None:
+    """P4, L8"""
+    order = await till.paid()
+    # As if its webhook had never come.
+    async with owner_connection.transaction():
+        await owner_connection.execute("DELETE FROM receipts WHERE order_id = $1", order.order_id)
+        await owner_connection.execute("ALTER TABLE payments DISABLE TRIGGER payments_transition")
+        await owner_connection.execute(
+            "UPDATE payments SET state = 'pending', paid_at = NULL, provider_payment_id = NULL WHERE order_id = $1",
+            order.order_id,
+        )
+        await owner_connection.execute("ALTER TABLE payments ENABLE TRIGGER payments_transition")
+    first = await till.reconcile()
+    assert first.missed >= 1
+    assert await till.shop.payment_state(order.order_id) == "PAID"
+    assert await till.findings(order.order_id) == ["PAYMENT_MISSED"]
+    second = await till.reconcile()
+    assert second.missed == 0
+    assert await till.findings(order.order_id) == ["PAYMENT_MISSED"]
+
+
+async def test_reconcile_finds_money_that_the_provider_does_not_have(till: Till, webhooks: WebhookSender) -> None:
+    order = await till.shop.awaiting_payment()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    # Told by somebody who knows the secret, but the provider's list knows nothing of it.
+    assert await webhooks.send(event_of(order, session["session_id"], "payment.paid")) == 200
+    await till.reconcile()
+    await till.reconcile()
+    assert await till.findings(order.order_id) == ["PAYMENT_UNKNOWN_TO_PROVIDER"]
+
+
+async def test_page_token_that_is_none_is_refused(checkout: Checkout) -> None:
+    async with refused("INVALID_REQUEST"):
+        await checkout.payments.ListPaymentFindings(payments_pb2.ListPaymentFindingsRequest(page_token="not-a-token"))
+
+
+async def test_clearing_that_differs_is_a_finding(checkout: Checkout, owner_connection: asyncpg.Connection) -> None:
+    """P-1"""
+    difference = payments_pb2.ClearingDifference(currency="XTS", held_min_minor=5, held_max_minor=6, cleared_minor=4)
+    for _ in range(2):
+        await checkout.payment_steps.ReportClearing(
+            payments_pb2.ReportClearingRequest(provider="sandbox", differences=[difference])
+        )
+    found = await owner_connection.fetch(
+        "SELECT details FROM payment_findings WHERE kind = 'CLEARING_DIFFERS' AND subject = 'XTS'"
+    )
+    assert len(found) == 1
