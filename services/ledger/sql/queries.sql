@@ -229,12 +229,13 @@ GROUP BY r.book_id, r.refund_id;
 
 -- name: find_expired_holds :many
 -- Of some books the next few behind a place in each, by their index alone; nothing is locked, the command looks again
--- under the lock. Place by place, so that what cannot be ended does not keep what comes after it.
+-- under the lock. Place by place, so that what cannot be ended does not keep what comes after it. The statement's own
+-- time can be looked up in the index; the clock's, which moves on, would have all that is to come read each time.
 SELECT h.book_id, h.expires_at, h.hold_id AS id, h.owner_id, h.currency
 FROM unnest($1::smallint[], $2::timestamptz[], $3::uuid[]) AS after (book_id, expires_at, id)
 CROSS JOIN LATERAL (
     SELECT book_id, expires_at, hold_id, owner_id, currency FROM holds
-    WHERE book_id = after.book_id AND state = 'held' AND expires_at <= clock_timestamp()
+    WHERE book_id = after.book_id AND state = 'held' AND expires_at <= statement_timestamp()
         AND (expires_at, hold_id) > (after.expires_at, after.id)
     ORDER BY expires_at, hold_id LIMIT $4
 ) AS h
@@ -247,7 +248,7 @@ SELECT x.book_id, x.expires_at, x.seq AS id, c.owner_id, c.currency, x.transacti
 FROM unnest($1::smallint[], $2::timestamptz[], $3::bigint[]) AS after (book_id, expires_at, id)
 CROSS JOIN LATERAL (
     SELECT book_id, expires_at, seq, transaction_id FROM transfer_expiries
-    WHERE book_id = after.book_id AND ended_at IS NULL AND expires_at <= clock_timestamp()
+    WHERE book_id = after.book_id AND ended_at IS NULL AND expires_at <= statement_timestamp()
         AND (expires_at, seq) > (after.expires_at, after.id)
     ORDER BY expires_at, seq LIMIT $4
 ) AS x
@@ -260,7 +261,7 @@ SELECT g.book_id, g.expires_at, g.grant_id AS id, g.owner_id, g.currency
 FROM unnest($1::smallint[], $2::timestamptz[], $3::uuid[]) AS after (book_id, expires_at, id)
 CROSS JOIN LATERAL (
     SELECT book_id, expires_at, grant_id, owner_id, currency FROM grants
-    WHERE book_id = after.book_id AND state = 'live' AND empty_since IS NULL AND expires_at <= clock_timestamp()
+    WHERE book_id = after.book_id AND state = 'live' AND empty_since IS NULL AND expires_at <= statement_timestamp()
         AND (expires_at, grant_id) > (after.expires_at, after.id)
     ORDER BY expires_at, grant_id LIMIT $4
 ) AS g
