@@ -90,7 +90,10 @@ class OrderPlacer:
         if stored is not None:
             stored.order.check_same(draft.request_fingerprint)
         if answer is not None and answer.refusal is not None:
-            raise await self._refused(answer, answer.refusal, draft.customer_id)
+            # The first end of an order is its end: a worker that was too slow takes all steps again, and finds only
+            # that the order has ended.
+            first = stored.order.refusal if stored is not None else None
+            raise await self._refused(answer, first or answer.refusal, draft.customer_id)
         if stored is None or (answer is None and stored.order.state is OrderState.PENDING):
             raise WorkflowsUnavailable
         return await self._answer(stored)
