@@ -38,7 +38,7 @@ class ReconciliationWorkflow:
         return payment_workflows_pb2.ReconciliationResult(providers=[each for each in seen if each is not None])
 
 
-async def _reconcile(provider: str, window_s: int) -> payment_workflows_pb2.ProviderReconciliation | None:
+async def _reconcile(provider: str, window_s: int) -> payments_pb2.ProviderReconciliation | None:
     since, until = Timestamp(), Timestamp()
     since.FromDatetime(workflow.now() - timedelta(seconds=window_s))
     until.FromDatetime(workflow.now())
@@ -53,7 +53,7 @@ async def _reconcile(provider: str, window_s: int) -> payment_workflows_pb2.Prov
     if differences:
         report = payments_pb2.ReportClearingRequest(provider=provider, differences=differences)
         await _try(steps.REPORT_CLEARING, report)
-    return payment_workflows_pb2.ProviderReconciliation(
+    return payments_pb2.ProviderReconciliation(
         provider=provider,
         payments=compared.payments,
         refunds=compared.refunds,
