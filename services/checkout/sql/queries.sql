@@ -1,6 +1,10 @@
 -- name: check_tables :one
 -- Asked at every readiness check: fails until the migrations have run.
-SELECT EXISTS (SELECT FROM webhook_events) AS has_events;
+SELECT EXISTS (SELECT FROM fingerprint_keys) AS has_key;
+
+-- name: read_fingerprint_key :one
+-- Once by each process.
+SELECT key FROM fingerprint_keys;
 
 -- name: insert_customer :exec
 -- The lock row of a customer who was not seen before; it holds no fact, so a second one at once changes nothing.

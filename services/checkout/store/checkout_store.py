@@ -35,11 +35,20 @@ class CheckoutStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._fingerprint_key: bytes | None = None
 
     async def check(self) -> None:
         """Raises what the database says when it is not there or its tables are not."""
         async with reading(self._pool) as connection:
             await queries.check_tables(connection)
+
+    async def fingerprint_key(self) -> bytes:
+        """The secret that requests are fingerprinted with: the same for ever and for all who share the database."""
+        if self._fingerprint_key is None:
+            async with reading(self._pool) as connection:
+                row = await queries.read_fingerprint_key(connection)
+            self._fingerprint_key = row["key"]
+        return self._fingerprint_key
 
     async def execute(self, command: Command[Result]) -> Result:
         """Locks the customer, loads, decides, writes, commits. Raises the command's refusals, PAYMENT_ID_TAKEN."""
