@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from quittance.checkout.v1 import checkout_pb2
+from services.checkout.finding_log import report_finding
 from services.checkout.main import CheckoutSettings
 from services.checkout.servicer.decode import place_request
 from services.checkout.store.checkout_store import CheckoutStore
@@ -58,7 +59,7 @@ async def test_fingerprint_of_a_request_differs_between_databases(
             database_url=await exits.enter_async_context(migrated(postgres, ANOTHER_DATABASE, "checkout")),
         )
         stores = [
-            CheckoutStore(await exits.enter_async_context(open_pool(settings, "test")))
+            CheckoutStore(await exits.enter_async_context(open_pool(settings, "test")), report_finding)
             for settings in (checkout_settings, checkout_settings, another)
         ]
         one, same, other = [place_request(request, "sandbox", await store.fingerprint_key()) for store in stores]

@@ -188,13 +188,14 @@ INSERT INTO disputes (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (provider, dispute_id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
 
--- name: put_findings :exec
--- Each once, however often it is found.
+-- name: put_findings :many
+-- Each once, however often it is found; answers the new ones.
 INSERT INTO payment_findings (kind, provider, subject, order_id, details)
 SELECT kind, provider, subject, order_id, details::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[])
     AS found (kind, provider, subject, order_id, details)
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING kind, provider, subject;
 
 -- name: list_findings :many
 -- In the order in which they were stored, from behind the one with this number on.
