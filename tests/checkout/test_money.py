@@ -209,6 +209,24 @@ async def test_refund_that_the_provider_refuses_has_failed_and_leaves_the_money_
     assert payment_id == (await till.money(order.order_id)).refunds[0].provider_payment_id
 
 
+async def test_order_shows_what_has_gone_back(till: Till) -> None:
+    """P4: partially refunded once the provider has done it, refunded when nothing is left; failed ones never count."""
+    order = await till.placed()
+
+    async def shown() -> tuple[str, int]:
+        payment = (await till.shop.read_order(order.order_id)).payment
+        return checkout_pb2.PaymentState.Name(payment.state).removeprefix("PAYMENT_STATE_"), payment.refunded_minor
+
+    assert await shown() == ("PAID", 0)
+    part = await till.refund(order.order_id, 20_000)
+    assert await shown() == ("PAID", 0)
+    await till.make(part.refund_id)
+    assert await shown() == ("PARTIALLY_REFUNDED", 20_000)
+    await till.make((await till.refund(order.order_id)).refund_id)
+    assert await shown() == ("REFUNDED", PRICE_MINOR)
+    assert await till.shop.payment_state(order.order_id) == "PAID"
+
+
 async def test_refund_at_the_dashboard_is_written_down_once(till: Till, webhooks: WebhookSender) -> None:
     """P4"""
     order = await till.placed()

@@ -74,7 +74,7 @@ def order(value: Order, its_payment: Payment | None) -> checkout_pb2.Order:
         lines=_lines(value),
         breakdown=breakdown(value.breakdown) if value.breakdown else None,
         vouchers=[_voucher(voucher) for voucher in value.draft.vouchers],
-        payment=payment(its_payment, payment_url_of(value, its_payment) or ""),
+        payment=_payment_of_order(value, its_payment),
         refusal=refusal(value.refusal) if value.refusal else None,
         create_time=timestamp(value.created_at),
         update_time=timestamp(value.updated_at),
@@ -95,7 +95,17 @@ def payment(value: Payment | None, url: str = "") -> checkout_pb2.Payment | None
         expire_time=timestamp(session.expires_at if session else terms.expires_at),
         provider_payment_id=value.provider_payment_id or "",
         paid_time=timestamp(value.paid_at) if value.paid_at else None,
+        refunded_minor=value.refunded_minor,
     )
+
+
+def _payment_of_order(order: Order, value: Payment | None) -> checkout_pb2.Payment | None:
+    """As readers of the order see it. To the order's own steps a payment stays paid, whatever goes back later."""
+    shown = payment(value, payment_url_of(order, value) or "")
+    if shown is not None and shown.state == checkout_pb2.PAYMENT_STATE_PAID and shown.refunded_minor:
+        is_all = shown.refunded_minor >= shown.amount_minor
+        shown.state = checkout_pb2.PAYMENT_STATE_REFUNDED if is_all else checkout_pb2.PAYMENT_STATE_PARTIALLY_REFUNDED
+    return shown
 
 
 def refusal(value: Refusal) -> refusal_pb2.Refusal:

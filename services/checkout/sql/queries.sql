@@ -45,7 +45,12 @@ SELECT clock_timestamp() AS now,
     p.payment_id, p.order_id AS payment_order_id, p.created_at AS payment_created_at, p.provider, p.amount_minor,
     p.currency AS payment_currency, p.idempotency_key, p.requested_expires_at, p.session_id, p.url, p.expires_at,
     p.state AS payment_state, p.updated_at AS payment_updated_at, p.provider_payment_id, p.paid_at, p.is_late,
-    p.mismatch, p.closing_at, p.closed_at
+    p.mismatch, p.closing_at, p.closed_at,
+    (
+        SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refunds AS r
+        WHERE r.order_id = p.order_id AND r.provider = p.provider AND r.state = 'refunded'
+            AND r.provider_payment_id = p.provider_payment_id
+    ) AS refunded_minor
 FROM (SELECT $1::uuid AS order_id) AS wanted
 LEFT JOIN orders AS o USING (order_id)
 LEFT JOIN payments AS p USING (order_id);
