@@ -229,9 +229,10 @@ SELECT refund_id FROM refunds WHERE completed_at IS NULL ORDER BY created_at LIM
 SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL ORDER BY closed_at LIMIT $1;
 
 -- name: find_untold_events :many
--- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between.
+-- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between. The statement's own
+-- time can be looked up in the index; the clock's, which moves on, cannot.
 SELECT provider, event_id, order_id FROM webhook_events
-WHERE told_at IS NULL AND received_at < clock_timestamp() - make_interval(secs => $1)
+WHERE told_at IS NULL AND received_at < statement_timestamp() - make_interval(secs => $1)
 ORDER BY received_at LIMIT $2;
 
 -- name: mark_told :exec
