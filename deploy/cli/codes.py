@@ -4,12 +4,10 @@ import argparse
 import asyncio
 import csv
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from deploy.cli.console import out, progress_bar, vouchers_channel
@@ -18,6 +16,7 @@ from quittance.vouchers.v1 import codes_pb2
 from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from quittance.vouchers.v1.vouchers_pb2 import VoucherReference
 from services.runtime.ids import new_id
+from services.runtime.times import timestamp_of
 
 if TYPE_CHECKING:
     from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceAsyncStub
@@ -42,7 +41,7 @@ async def create_codes(options: argparse.Namespace) -> int:
         format=codes_pb2.CodeFormat(
             prefix=options.prefix, group_length=options.group_length, separator=options.separator
         ),
-        expire_time=_timestamp(options.expires),
+        expire_time=timestamp_of(options.expires),
     )
     async with vouchers_channel() as channel:
         codes = CodesServiceStub(channel)
@@ -116,7 +115,7 @@ async def import_codes(options: argparse.Namespace) -> int:
         batch_id=str(options.batch),
         campaign_id=str(options.campaign),
         uses_max=options.uses,
-        expire_time=_timestamp(options.expires),
+        expire_time=timestamp_of(options.expires),
         dry_run=options.dry_run,
     )
     new = existed = refused = 0
@@ -235,11 +234,3 @@ def _print_change(change: codes_pb2.CodeChange) -> int:
     state = "on" if change.active else "off"
     out.print(f"{scope} {change.target_id} is {state} (change {change.change_id})", markup=False)
     return 0
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
