@@ -1,7 +1,5 @@
 """Values to messages."""
 
-
-
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2
 from quittance.errors.v1 import refusal_pb2
 from services.checkout.domain.kinds import CloseOutcome, OrderState, PaymentState

@@ -1,7 +1,5 @@
 """Results about wallets to messages."""
 
-
-
 from quittance.ledger.v1 import ledger_pb2
 from services.ledger.domain.kinds import CreditCategory
 from services.ledger.domain.results import Refund, RevokedGrant
