@@ -11,6 +11,7 @@ from uuid import UUID
 from rich.table import Table
 
 from deploy.cli.console import out, progress_bar, vouchers_channel
+from deploy.cli.paging import pages_of
 from deploy.cli.problems import UsageProblem
 from quittance.vouchers.v1 import codes_pb2
 from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
@@ -59,18 +60,13 @@ async def list_batches(options: argparse.Namespace) -> int:
     table = Table("batch", "campaign", "kind", "state", "codes", "made", "uses each", "created", "off since")
     request = codes_pb2.ListCodeBatchesRequest(campaign_id=str(options.campaign or ""), page_size=500)
     async with vouchers_channel() as channel:
-        codes = CodesServiceStub(channel)
-        while True:
-            response = await codes.ListCodeBatches(request)
-            for batch in response.batches:
+        async for page in pages_of(CodesServiceStub(channel).ListCodeBatches, request):
+            for batch in page.batches:
                 kind = codes_pb2.CodeBatchKind.Name(batch.kind).removeprefix("CODE_BATCH_KIND_").lower()
                 counts = (f"{batch.code_count:,}", f"{batch.made:,}", f"{batch.uses_max:,}" if batch.uses_max else "")
                 off = batch.deactivate_time.ToJsonString() if batch.HasField("deactivate_time") else ""
                 created = batch.create_time.ToJsonString()
                 table.add_row(batch.batch_id, batch.campaign_id, kind, _state(batch), *counts, created, off)
-            request.page_token = response.next_page_token
-            if not request.page_token:
-                break
     out.print(table)
     return 0
 

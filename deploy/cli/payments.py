@@ -1,18 +1,18 @@
 """`quittance payments findings` and `quittance payments reconcile`."""
 
 import argparse
-from collections.abc import AsyncIterator
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from deploy.cli.console import checkout_channel, out
+from deploy.cli.paging import pages_of
 from quittance.checkout.v1 import payments_pb2
 from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceStub
 
 if TYPE_CHECKING:
-    from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceAsyncStub
+    pass
 
 PAGE_SIZE = 500
 _DAY_S = 86_400
@@ -20,14 +20,16 @@ _DAY_S = 86_400
 
 async def print_payment_findings(options: argparse.Namespace) -> int:
     """Lists what a person has to look at, oldest first; 1 when there is anything."""
-    count = 0
+    request = payments_pb2.ListPaymentFindingsRequest(page_size=PAGE_SIZE)
     async with checkout_channel() as channel:
-        async for finding in _stored(PaymentsServiceStub(channel)):
-            if options.since is None or finding.find_time.ToDatetime(UTC) >= options.since:
-                _print_finding(finding)
-                count += 1
-    out.print(f"{count} findings")
-    return 1 if count else 0
+        pages = pages_of(PaymentsServiceStub(channel).ListPaymentFindings, request)
+        stored = [finding async for page in pages for finding in page.findings]
+    since = options.since or datetime.min.replace(tzinfo=UTC)
+    findings = [finding for finding in stored if finding.find_time.ToDatetime(UTC) >= since]
+    for finding in findings:
+        _print_finding(finding)
+    out.print(f"{len(findings)} findings")
+    return 1 if findings else 0
 
 
 async def reconcile_payments(options: argparse.Namespace) -> int:
@@ -41,18 +43,6 @@ async def reconcile_payments(options: argparse.Namespace) -> int:
         table.add_row(seen.provider, *(f"{number:,}" for number in numbers))
     out.print(table)
     return 1 if any(seen.findings for seen in response.providers) else 0
-
-
-async def _stored(payments: "PaymentsServiceAsyncStub") -> AsyncIterator[payments_pb2.PaymentFinding]:
-    token = ""
-    while True:
-        request = payments_pb2.ListPaymentFindingsRequest(page_size=PAGE_SIZE, page_token=token)
-        response = await payments.ListPaymentFindings(request)
-        for finding in response.findings:
-            yield finding
-        token = response.next_page_token
-        if not token:
-            return
 
 
 def _print_finding(finding: payments_pb2.PaymentFinding) -> None:

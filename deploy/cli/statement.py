@@ -5,6 +5,7 @@ import argparse
 from rich.table import Table
 
 from deploy.cli.console import ledger_channel, out
+from deploy.cli.paging import pages_of
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.runtime.times import timestamp_of
@@ -23,15 +24,11 @@ async def print_statement(options: argparse.Namespace) -> int:
     )
     table = Table("time", "what", "grant", "other side", "reason", "change", "balance")
     async with ledger_channel() as channel:
-        ledger = LedgerServiceStub(channel)
-        response = await ledger.GetStatement(request)
-        table.add_row("", "opening balance", "", "", "", "", f"{response.opening_balance_minor:,}")
-        _add_entries(table, response)
-        while response.next_page_token:
-            request.page_token = response.next_page_token
-            response = await ledger.GetStatement(request)
-            _add_entries(table, response)
-    table.add_row("", "closing balance", "", "", "", "", f"{response.closing_balance_minor:,}")
+        pages = [page async for page in pages_of(LedgerServiceStub(channel).GetStatement, request)]
+    table.add_row("", "opening balance", "", "", "", "", f"{pages[0].opening_balance_minor:,}")
+    for page in pages:
+        _add_entries(table, page)
+    table.add_row("", "closing balance", "", "", "", "", f"{pages[-1].closing_balance_minor:,}")
     out.print(table)
     return 0
 
