@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -10,9 +9,6 @@ from deploy.cli.console import out, vouchers_channel
 from deploy.cli.paging import pages_of
 from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2
 from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
-
-if TYPE_CHECKING:
-    pass
 
 PAGE_SIZE = 500
 _PREFIX = "CAMPAIGN_STATE_"

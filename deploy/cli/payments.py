@@ -2,7 +2,6 @@
 
 import argparse
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -10,9 +9,6 @@ from deploy.cli.console import checkout_channel, out
 from deploy.cli.paging import pages_of
 from quittance.checkout.v1 import payments_pb2
 from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceStub
-
-if TYPE_CHECKING:
-    pass
 
 PAGE_SIZE = 500
 _DAY_S = 86_400

@@ -4,7 +4,6 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -13,9 +12,6 @@ from deploy.cli.paging import pages_of
 from deploy.cli.problems import UsageProblem
 from quittance.ledger.v1 import proof_pb2
 from quittance.ledger.v1.proof_pb2_grpc import ProofServiceStub
-
-if TYPE_CHECKING:
-    pass
 
 PAGE_SIZE = 500
 

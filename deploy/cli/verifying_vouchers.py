@@ -2,15 +2,11 @@
 
 import argparse
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from deploy.cli.console import out, progress_bar, vouchers_channel
 from deploy.cli.paging import pages_of
 from quittance.vouchers.v1 import proof_pb2
 from quittance.vouchers.v1.proof_pb2_grpc import ProofServiceStub
-
-if TYPE_CHECKING:
-    pass
 
 PAGE_SIZE = 500
 
