@@ -15,6 +15,7 @@ from quittance.checkout.v1.payments_pb2_grpc import (
     add_PaymentStepsServiceServicer_to_server,
 )
 from services.checkout.domain.orders import DOMAIN
+from services.checkout.finding_log import report_finding
 from services.checkout.pay_pages import PayPages
 from services.checkout.payment_workflow_client import PaymentWorkflowClient
 from services.checkout.payments.registry import open_providers
@@ -87,16 +88,16 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
         open_peers(settings.ledger_address, settings.vouchers_address, settings.peer_timeout_s) as peers,
         open_workflows(temporal, settings.temporal_metrics_address) as workflows,
     ):
-        store, money = CheckoutStore(pool), MoneyStore(pool)
+        store, money = CheckoutStore(pool, report_finding), MoneyStore(pool, report_finding)
         quoter = Quoter(store, peers)
         placer = OrderPlacer(store, quoter, workflows)
         payment_workflows = PaymentWorkflowClient(workflows.client, temporal.task_queue)
         unfinished = Unfinished(store, money, workflows, payment_workflows)
         orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
         steps = OrderStepsServicer(store, PayPages(store, providers))
-        payments = PaymentsServicer(store, money, unfinished)
-        refunding, reconciling = Refunding(store, money, providers), Reconciling(store, money, providers)
-        payment_steps = PaymentStepsServicer(store, money, refunding, reconciling)
+        reconciling = Reconciling(store, money, providers, payment_workflows)
+        payments = PaymentsServicer(store, money, unfinished, reconciling)
+        payment_steps = PaymentStepsServicer(store, money, Refunding(store, money, providers), reconciling)
         services = [
             Service("quittance.checkout.v1.CheckoutService", add_CheckoutServiceServicer_to_server, orders),
             Service("quittance.checkout.v1.OrderStepsService", add_OrderStepsServiceServicer_to_server, steps),

@@ -10,7 +10,7 @@ from services.checkout.domain.prices import Breakdown, LineAsked, Price, Product
 from services.checkout.domain.requests import Basket, PlaceRequest
 from services.checkout.servicer.encode import ORDER_STATES
 from services.runtime.errors import Status
-from services.runtime.ids import fingerprint, parse_id
+from services.runtime.ids import keyed_fingerprint, parse_id
 
 _PAYMENT_WINDOW_S_DEFAULT = 1800
 _PLACE_TIMEOUT_S_DEFAULT = 60
@@ -43,11 +43,14 @@ def basket(message: checkout_pb2.QuoteOrderRequest | checkout_pb2.PlaceOrderRequ
     )
 
 
-def place_request(message: checkout_pb2.PlaceOrderRequest, provider_default: str) -> PlaceRequest:
+def place_request(
+    message: checkout_pb2.PlaceOrderRequest, provider_default: str, fingerprint_key: bytes
+) -> PlaceRequest:
     """An order to be placed."""
     order_id, wanted = parse_id(message.order_id, "order_id"), basket(message)
     expected = _breakdown(message.expected)
-    as_given = fingerprint(
+    as_given = keyed_fingerprint(
+        fingerprint_key,
         order_id,
         wanted.customer_id,
         wanted.currency,

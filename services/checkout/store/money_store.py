@@ -1,6 +1,6 @@
 """What checkout asks its database about money at providers: reads, and what was left undone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -67,8 +67,10 @@ class UntoldEvent(NamedTuple):
 class MoneyStore:
     """Receipts, refunds and findings in checkout's database."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, report: Callable[[Finding], None]) -> None:
+        """report: is told of each finding when it is stored for the first time."""
         self._pool = pool
+        self._report = report
 
     async def read_refund(self, refund_id: UUID) -> StoredRefund:
         """Raises REFUND_NOT_FOUND."""
@@ -128,11 +130,11 @@ class MoneyStore:
         """Those that are new."""
         found = list(findings)
 
-        async def work(connection: Connection) -> None:
-            await write_findings(connection, found)
+        async def work(connection: Connection) -> list[Finding]:
+            return await write_findings(connection, found)
 
-        if found:
-            await in_transaction(self._pool, work)
+        for finding in await in_transaction(self._pool, work) if found else []:
+            self._report(finding)
 
     async def read_holdings(self, provider: str) -> list[Holding]:
         """What the provider should hold for us by our rows, per currency."""

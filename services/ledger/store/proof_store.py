@@ -1,7 +1,7 @@
 """What proving the ledger asks of its database: verifications and what they found, seals, the trial balance."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from services.ledger.domain.findings import Finding, FindingKind, StoredFinding, VerifiedBook
@@ -10,7 +10,7 @@ from services.ledger.domain.trial_balance import TrialBalanceRow
 from services.ledger.errors import BookNotFound
 from services.ledger.store.statements import columns, queries
 from services.ledger.store.verifying import PAGE_ROWS, BookVerification, Event
-from services.runtime.database import Connection, Pool, Record, in_transaction, reading
+from services.runtime.database import Connection, Pool, Record, in_transaction, reading, snapshot
 from services.runtime.pacing import Pace
 
 # How much of the time proving may take, in this process and its database. Sealing has to keep up with what is made.
@@ -45,7 +45,7 @@ class ProofStore:
 
     async def verify_book(self, book_id: int, known_seals: Mapping[int, bytes]) -> AsyncGenerator[Event, None]:
         """Verifies one book in one snapshot and stores what was found, once it has been seen to its end."""
-        async with self._snapshot() as connection:
+        async with snapshot(self._pool) as connection:
             verification = BookVerification(connection, book_id, known_seals, _VERIFYING_FOR_A_CALLER)
             async with aclosing(verification.run()) as events:
                 async for event in events:
@@ -58,7 +58,7 @@ class ProofStore:
 
     async def verify_due_book(self, book_id: int, interval: timedelta) -> tuple[VerifiedBook, list[Finding]] | None:
         """Verifies a book unless another process does, or has within the interval. The findings are the new ones."""
-        async with self._snapshot() as connection:
+        async with snapshot(self._pool) as connection:
             turn = await queries.lock_verification(connection, book_id, interval)
             if turn["is_done"] or not turn["is_locked"]:
                 return None
@@ -100,14 +100,6 @@ class ProofStore:
         async with reading(self._pool) as connection:
             records = await queries.trial_balance(connection, currency, account)
         return [TrialBalanceRow(of, code, int(posted), int(held), count) for of, code, posted, held, count in records]
-
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Connection]:
-        async with (
-            reading(self._pool) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
 
     async def _store(self, result: VerifiedBook, findings: Sequence[Finding]) -> list[Finding]:
         """Stores the findings once, and that the book was verified; those that nobody had found before."""
