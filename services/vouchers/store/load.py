@@ -87,7 +87,8 @@ async def _load_customer_uses(
     for record in await queries.load_customer_uses(connection, *columns(customers), now):
         uses = loaded.setdefault((record["campaign_id"], record["customer_id"]), CustomerUses())
         uses.by_voucher[record["voucher_id"], RedemptionState(record["state"])] = record["uses"]
-        uses.moments.update(record["moments"] or ())
+        for moment in record["moments"] or ():
+            uses.moments[moment] = uses.moments.get(moment, 0) + 1
     return loaded
 
 
