@@ -45,7 +45,7 @@ class GenerateCodesWorkflow(Resolvable):
         except HistoryFull:
             workflow.continue_as_new(request)
         except StepRefused as refused:
-            raise ApplicationError(str(refused), refused.refusal, type=refused.refusal.reason) from refused
+            raise refused.as_failure() from refused
         except asyncio.CancelledError:
             cancelled = codes_pb2.CancelCodeBatchRequest(batch_id=self._batch_id)
             return (await shielded(self._patience.insist(steps.CANCEL_BATCH, cancelled))).batch

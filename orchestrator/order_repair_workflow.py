@@ -15,7 +15,6 @@ Nobody starts this one for an order with a workflow that goes on, and if somebod
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from orchestrator import order_endings as endings
 from orchestrator import order_steps as steps
@@ -83,7 +82,7 @@ class OrderRepairWorkflow(Resolvable):
             abandoned = await try_step(steps.FIND_ABANDONED, asked, give_up_at=give_up_at)
             row = await try_step(steps.READ_ORDER, read, give_up_at=give_up_at)
         except StepRefused as refused:
-            raise ApplicationError(str(refused), refused.refusal, type=refused.refusal.reason) from refused
+            raise refused.as_failure() from refused
         if not abandoned.order_ids:
             row.is_open = False
         return row

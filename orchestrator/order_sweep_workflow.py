@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from orchestrator import order_steps as steps
 from orchestrator.order_repair_workflow import REPAIR_SUMMARY, OrderRepairWorkflow, repair_id_of
 from orchestrator.order_story import ORDER_ID
-from orchestrator.steps import Request, Response, Step, StepRefused, try_step
+from orchestrator.steps import require_step
 from quittance.checkout.v1 import order_steps_pb2, order_workflow_pb2
 
 _PAGE_SIZE = 100
@@ -33,11 +33,12 @@ class OrderSweepWorkflow:
         found, page_token = request.found, request.page_token
         repairs_before = found.repairs_started
         while True:
-            page = await _try(
+            page = await require_step(
                 steps.LIST_OPEN_ORDERS,
                 order_steps_pb2.ListOpenOrdersRequest(
                     unchanged_for_s=request.unchanged_for_s, page_size=_PAGE_SIZE, page_token=page_token
                 ),
+                within=_STEP_WITHIN,
             )
             found.open_orders += len(page.order_ids)
             if page.order_ids:
@@ -57,7 +58,7 @@ class OrderSweepWorkflow:
 async def _repair_abandoned(order_ids: Sequence[str]) -> int:
     """Starts the repair of each order without a workflow; answers how many."""
     asked = order_workflow_pb2.FindAbandonedOrdersRequest(order_ids=order_ids)
-    abandoned = await _try(steps.FIND_ABANDONED, asked)
+    abandoned = await require_step(steps.FIND_ABANDONED, asked, within=_STEP_WITHIN)
     started = [await _start_repair(order_id) for order_id in abandoned.order_ids]
     return started.count(True)
 
@@ -77,10 +78,3 @@ async def _start_repair(order_id: str) -> bool:
     except WorkflowAlreadyStartedError:
         return False
     return True
-
-
-async def _try(step: Step[Request, Response], request: Request) -> Response:
-    try:
-        return await try_step(step, request, give_up_at=workflow.now() + _STEP_WITHIN)
-    except StepRefused as refused:
-        raise ApplicationError(str(refused), refused.refusal, type=refused.refusal.reason) from refused

@@ -6,23 +6,17 @@ nothing half done: the next one begins anew, and its window is wide enough for b
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from orchestrator import refund_steps as steps
-from orchestrator.steps import Step, StepRefused, try_step
+from orchestrator.steps import StepRefused, require_step, try_step
 from quittance.checkout.v1 import payment_workflows_pb2, payments_pb2
 
 _STEP_WITHIN = timedelta(minutes=10)
 # A provider without credentials here is none of this deployment's.
 _NOT_CONFIGURED = "PAYMENT_PROVIDER_NOT_CONFIGURED"
-
-_Request = TypeVar("_Request", bound=Message)
-_Response = TypeVar("_Response", bound=Message)
 
 
 @workflow.defn(name="ReconciliationWorkflow")
@@ -38,7 +32,7 @@ class ReconciliationWorkflow:
         return payment_workflows_pb2.ReconciliationResult(providers=[each for each in seen if each is not None])
 
 
-async def _reconcile(provider: str, window_s: int) -> payment_workflows_pb2.ProviderReconciliation | None:
+async def _reconcile(provider: str, window_s: int) -> payments_pb2.ProviderReconciliation | None:
     since, until = Timestamp(), Timestamp()
     since.FromDatetime(workflow.now() - timedelta(seconds=window_s))
     until.FromDatetime(workflow.now())
@@ -48,12 +42,12 @@ async def _reconcile(provider: str, window_s: int) -> payment_workflows_pb2.Prov
     except StepRefused as refused:
         if refused.refusal.reason == _NOT_CONFIGURED:
             return None
-        raise _failure(refused) from refused
+        raise refused.as_failure() from refused
     differences = await _compare_with_ledger(provider)
     if differences:
         report = payments_pb2.ReportClearingRequest(provider=provider, differences=differences)
-        await _try(steps.REPORT_CLEARING, report)
-    return payment_workflows_pb2.ProviderReconciliation(
+        await require_step(steps.REPORT_CLEARING, report, within=_STEP_WITHIN)
+    return payments_pb2.ProviderReconciliation(
         provider=provider,
         payments=compared.payments,
         refunds=compared.refunds,
@@ -65,9 +59,10 @@ async def _reconcile(provider: str, window_s: int) -> payment_workflows_pb2.Prov
 async def _compare_with_ledger(provider: str) -> list[payments_pb2.ClearingDifference]:
     """The rows are summed up before and after the ledger, so that money on its way is no difference."""
     asked = payments_pb2.ReadHoldingsRequest(provider=provider)
-    before = await _try(steps.READ_HOLDINGS, asked)
-    cleared = await _try(steps.READ_CLEARING, payment_workflows_pb2.ReadClearingRequest(provider=provider))
-    after = await _try(steps.READ_HOLDINGS, asked)
+    before = await require_step(steps.READ_HOLDINGS, asked, within=_STEP_WITHIN)
+    asked_of_ledger = payment_workflows_pb2.ReadClearingRequest(provider=provider)
+    cleared = await require_step(steps.READ_CLEARING, asked_of_ledger, within=_STEP_WITHIN)
+    after = await require_step(steps.READ_HOLDINGS, asked, within=_STEP_WITHIN)
     return differences_of(before.holdings, {each.currency: each.cleared_minor for each in cleared.sums}, after.holdings)
 
 
@@ -93,14 +88,3 @@ def differences_of(
                 )
             )
     return differences
-
-
-async def _try(step: Step[_Request, _Response], request: _Request) -> _Response:
-    try:
-        return await try_step(step, request, give_up_at=workflow.now() + _STEP_WITHIN)
-    except StepRefused as refused:
-        raise _failure(refused) from refused
-
-
-def _failure(refused: StepRefused) -> ApplicationError:
-    return ApplicationError(str(refused), refused.refusal, type=refused.refusal.reason)

@@ -54,6 +54,10 @@ class StepRefused(Exception):
         self.step = step
         self.refusal = refusal
 
+    def as_failure(self) -> ApplicationError:
+        """What a workflow fails with that this ends: the refusal, whole, by its reason."""
+        return ApplicationError(str(self), self.refusal, type=self.refusal.reason)
+
 
 class StepTimedOut(StepRefused):
     """The step stayed in doubt for too long: it may have had its effect."""
@@ -98,6 +102,14 @@ async def try_step(step: Step[Request, Response], request: Request, *, give_up_a
     except FailureError as error:
         _raise_if_final(step, error)
         raise StepTimedOut(step.activity) from error
+
+
+async def require_step(step: Step[Request, Response], request: Request, *, within: timedelta) -> Response:
+    """The same for workflows that fail with their step. Raises ApplicationError with the refusal in it."""
+    try:
+        return await try_step(step, request, give_up_at=workflow.now() + within)
+    except StepRefused as refused:
+        raise refused.as_failure() from refused
 
 
 async def persist(step: Step[Request, Response], request: Request) -> Response:

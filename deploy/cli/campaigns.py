@@ -1,17 +1,14 @@
 """`quittance vouchers campaigns` and `quittance vouchers report`."""
 
 import argparse
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from rich.table import Table
 
 from deploy.cli.console import out, vouchers_channel
+from deploy.cli.paging import pages_of
 from quittance.vouchers.v1 import campaign_pb2, campaigns_pb2
 from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceStub
-
-if TYPE_CHECKING:
-    from quittance.vouchers.v1.campaigns_pb2_grpc import CampaignsServiceAsyncStub
 
 PAGE_SIZE = 500
 _PREFIX = "CAMPAIGN_STATE_"
@@ -23,8 +20,10 @@ async def print_campaigns(options: argparse.Namespace) -> int:
     """Lists campaigns."""
     states = [campaign_pb2.CampaignState.Value(f"{_PREFIX}{state.upper()}") for state in options.state]
     table = Table("campaign", "name", "state", "revision", "uses", "of", "spent", "budget")
+    request = campaigns_pb2.ListCampaignsRequest(states=states, page_size=PAGE_SIZE)
     async with vouchers_channel() as channel:
-        async for campaign in _listed(CampaignsServiceStub(channel), states):
+        pages = pages_of(CampaignsServiceStub(channel).ListCampaigns, request)
+        for campaign in [campaign async for page in pages for campaign in page.campaigns]:
             limits = (campaign.uses, campaign.uses_max or None, campaign.spent_minor, campaign.budget_minor or None)
             numbers = ("" if number is None else f"{number:,}" for number in limits)
             table.add_row(
@@ -66,17 +65,3 @@ def _print_codes(codes: Iterable[campaigns_pb2.CodeUses]) -> None:
 
 def _state(state: campaign_pb2.CampaignState.ValueType) -> str:
     return campaign_pb2.CampaignState.Name(state).removeprefix(_PREFIX).lower()
-
-
-async def _listed(
-    campaigns: "CampaignsServiceAsyncStub", states: list[campaign_pb2.CampaignState.ValueType]
-) -> AsyncIterator[campaign_pb2.Campaign]:
-    token = ""
-    while True:
-        request = campaigns_pb2.ListCampaignsRequest(states=states, page_size=PAGE_SIZE, page_token=token)
-        response = await campaigns.ListCampaigns(request)
-        for campaign in response.campaigns:
-            yield campaign
-        token = response.next_page_token
-        if not token:
-            return

@@ -4,20 +4,20 @@ import argparse
 import asyncio
 import csv
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from deploy.cli.console import out, progress_bar, vouchers_channel
+from deploy.cli.paging import pages_of
 from deploy.cli.problems import UsageProblem
 from quittance.vouchers.v1 import codes_pb2
 from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceStub
 from quittance.vouchers.v1.vouchers_pb2 import VoucherReference
 from services.runtime.ids import new_id
+from services.runtime.times import timestamp_of
 
 if TYPE_CHECKING:
     from quittance.vouchers.v1.codes_pb2_grpc import CodesServiceAsyncStub
@@ -42,7 +42,7 @@ async def create_codes(options: argparse.Namespace) -> int:
         format=codes_pb2.CodeFormat(
             prefix=options.prefix, group_length=options.group_length, separator=options.separator
         ),
-        expire_time=_timestamp(options.expires),
+        expire_time=timestamp_of(options.expires),
     )
     async with vouchers_channel() as channel:
         codes = CodesServiceStub(channel)
@@ -60,18 +60,13 @@ async def list_batches(options: argparse.Namespace) -> int:
     table = Table("batch", "campaign", "kind", "state", "codes", "made", "uses each", "created", "off since")
     request = codes_pb2.ListCodeBatchesRequest(campaign_id=str(options.campaign or ""), page_size=500)
     async with vouchers_channel() as channel:
-        codes = CodesServiceStub(channel)
-        while True:
-            response = await codes.ListCodeBatches(request)
-            for batch in response.batches:
+        async for page in pages_of(CodesServiceStub(channel).ListCodeBatches, request):
+            for batch in page.batches:
                 kind = codes_pb2.CodeBatchKind.Name(batch.kind).removeprefix("CODE_BATCH_KIND_").lower()
                 counts = (f"{batch.code_count:,}", f"{batch.made:,}", f"{batch.uses_max:,}" if batch.uses_max else "")
                 off = batch.deactivate_time.ToJsonString() if batch.HasField("deactivate_time") else ""
                 created = batch.create_time.ToJsonString()
                 table.add_row(batch.batch_id, batch.campaign_id, kind, _state(batch), *counts, created, off)
-            request.page_token = response.next_page_token
-            if not request.page_token:
-                break
     out.print(table)
     return 0
 
@@ -116,7 +111,7 @@ async def import_codes(options: argparse.Namespace) -> int:
         batch_id=str(options.batch),
         campaign_id=str(options.campaign),
         uses_max=options.uses,
-        expire_time=_timestamp(options.expires),
+        expire_time=timestamp_of(options.expires),
         dry_run=options.dry_run,
     )
     new = existed = refused = 0
@@ -235,11 +230,3 @@ def _print_change(change: codes_pb2.CodeChange) -> int:
     state = "on" if change.active else "off"
     out.print(f"{scope} {change.target_id} is {state} (change {change.change_id})", markup=False)
     return 0
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -41,6 +41,13 @@ async def vouchers_channel() -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+@asynccontextmanager
+async def checkout_channel() -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to checkout at CHECKOUT_ADDRESS."""
+    async with open_channel(os.environ.get("CHECKOUT_ADDRESS", "127.0.0.1:9053")) as channel:
+        yield channel
+
+
 class _Rate(ProgressColumn):
     """How many a second."""
 

@@ -6,7 +6,7 @@ Exit codes: 0 fine; 1 findings, refused rows or sums that differ; 2 wrong usage,
 import argparse
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from deploy.cli.campaign_arguments import add_campaign_commands
 from deploy.cli.code_arguments import add_code_commands
 from deploy.cli.console import err
 from deploy.cli.importing import import_wallets
+from deploy.cli.payment_arguments import add_payment_commands
 from deploy.cli.problems import UsageProblem
 from deploy.cli.statement import print_statement
 from deploy.cli.trial_balance import print_trial_balance
@@ -57,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = vouchers.add_subparsers(required=True, metavar="COMMAND")
     add_campaign_commands(commands)
     add_code_commands(commands, _moment)
+    payments = services.add_parser("payments", help="checkout's money, at CHECKOUT_ADDRESS", formatter_class=_Formatter)
+    commands = payments.add_subparsers(required=True, metavar="COMMAND")
+    add_payment_commands(commands, _moment)
     return parser
 
 
@@ -127,4 +131,4 @@ def _add_import_wallets(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def _moment(text: str) -> datetime:
     """A moment with its offset from UTC; without one it is UTC, not whatever this machine is set to."""
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else datetime.fromisoformat(f"{text}+00:00")
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -2,19 +2,16 @@
 
 import argparse
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from deploy.cli.console import ledger_channel, out, progress_bar
+from deploy.cli.paging import pages_of
 from deploy.cli.problems import UsageProblem
 from quittance.ledger.v1 import proof_pb2
 from quittance.ledger.v1.proof_pb2_grpc import ProofServiceStub
-
-if TYPE_CHECKING:
-    from quittance.ledger.v1.proof_pb2_grpc import ProofServiceAsyncStub
 
 PAGE_SIZE = 500
 
@@ -47,8 +44,10 @@ async def verify(options: argparse.Namespace) -> int:
 
 async def print_findings(options: argparse.Namespace) -> int:
     """Lists stored findings; 1 when there are any."""
+    request = proof_pb2.ListFindingsRequest(only_open=not options.all, page_size=PAGE_SIZE)
     async with ledger_channel() as channel:
-        findings = [finding async for finding in _stored(ProofServiceStub(channel), only_open=not options.all)]
+        pages = pages_of(ProofServiceStub(channel).ListFindings, request)
+        findings = [finding async for page in pages for finding in page.findings]
     _print_findings(findings)
     out.print(f"{len(findings)} findings")
     return 1 if findings else 0
@@ -79,18 +78,6 @@ def write_seals(path: Path, seals: dict[int, proof_pb2.SealReference]) -> None:
     new = path.with_name(f"{path.name}.new")
     new.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     new.replace(path)
-
-
-async def _stored(proof: "ProofServiceAsyncStub", *, only_open: bool) -> AsyncIterator[proof_pb2.Finding]:
-    token = ""
-    while True:
-        request = proof_pb2.ListFindingsRequest(only_open=only_open, page_size=PAGE_SIZE, page_token=token)
-        response = await proof.ListFindings(request)
-        for finding in response.findings:
-            yield finding
-        token = response.next_page_token
-        if not token:
-            return
 
 
 def _print_findings(findings: Iterable[proof_pb2.Finding]) -> None:

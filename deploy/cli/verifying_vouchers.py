@@ -1,15 +1,12 @@
 """`quittance vouchers verify` and `quittance vouchers findings`."""
 
 import argparse
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from deploy.cli.console import out, progress_bar, vouchers_channel
+from deploy.cli.paging import pages_of
 from quittance.vouchers.v1 import proof_pb2
 from quittance.vouchers.v1.proof_pb2_grpc import ProofServiceStub
-
-if TYPE_CHECKING:
-    from quittance.vouchers.v1.proof_pb2_grpc import ProofServiceAsyncStub
 
 PAGE_SIZE = 500
 
@@ -42,23 +39,13 @@ async def verify_vouchers(options: argparse.Namespace) -> int:
 
 async def print_voucher_findings(options: argparse.Namespace) -> int:
     """Lists stored findings; 1 when there are any."""
+    request = proof_pb2.ListFindingsRequest(only_open=not options.all, page_size=PAGE_SIZE)
     async with vouchers_channel() as channel:
-        findings = [finding async for finding in _stored(ProofServiceStub(channel), only_open=not options.all)]
+        pages = pages_of(ProofServiceStub(channel).ListFindings, request)
+        findings = [finding async for page in pages for finding in page.findings]
     _print_findings(findings)
     out.print(f"{len(findings)} findings")
     return 1 if findings else 0
-
-
-async def _stored(proof: "ProofServiceAsyncStub", *, only_open: bool) -> AsyncIterator[proof_pb2.Finding]:
-    token = ""
-    while True:
-        request = proof_pb2.ListFindingsRequest(only_open=only_open, page_size=PAGE_SIZE, page_token=token)
-        response = await proof.ListFindings(request)
-        for finding in response.findings:
-            yield finding
-        token = response.next_page_token
-        if not token:
-            return
 
 
 def _print_findings(findings: Iterable[proof_pb2.Finding]) -> None:

@@ -15,6 +15,7 @@ from quittance.checkout.v1.payments_pb2_grpc import (
     add_PaymentStepsServiceServicer_to_server,
 )
 from services.checkout.domain.orders import DOMAIN
+from services.checkout.finding_log import report_finding
 from services.checkout.pay_pages import PayPages
 from services.checkout.payment_workflow_client import PaymentWorkflowClient
 from services.checkout.payments.registry import open_providers
@@ -48,6 +49,10 @@ class CheckoutSettings(DatabaseSettings):
     address: str = "127.0.0.1:9053"
     # host:port of the HTTP listener for webhooks; port 0 takes a free one, which is logged.
     http_address: str = "127.0.0.1:8080"
+    # For a webhook's body to come, once its headers are there.
+    http_body_timeout_s: float = Field(10.0, gt=0)
+    # A connection without a whole request is closed after this long; longer than proxies keep theirs.
+    http_idle_timeout_s: float = Field(75.0, gt=0)
     # For one question to the ledger or the voucher service.
     peer_timeout_s: float = Field(3.0, gt=0)
     ledger_address: str = Field("127.0.0.1:9051", validation_alias="LEDGER_ADDRESS")
@@ -87,16 +92,16 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
         open_peers(settings.ledger_address, settings.vouchers_address, settings.peer_timeout_s) as peers,
         open_workflows(temporal, settings.temporal_metrics_address) as workflows,
     ):
-        store, money = CheckoutStore(pool), MoneyStore(pool)
+        store, money = CheckoutStore(pool, report_finding), MoneyStore(pool, report_finding)
         quoter = Quoter(store, peers)
         placer = OrderPlacer(store, quoter, workflows)
         payment_workflows = PaymentWorkflowClient(workflows.client, temporal.task_queue)
         unfinished = Unfinished(store, money, workflows, payment_workflows)
         orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
         steps = OrderStepsServicer(store, PayPages(store, providers))
-        payments = PaymentsServicer(store, money, unfinished)
-        refunding, reconciling = Refunding(store, money, providers), Reconciling(store, money, providers)
-        payment_steps = PaymentStepsServicer(store, money, refunding, reconciling)
+        reconciling = Reconciling(store, money, providers, payment_workflows)
+        payments = PaymentsServicer(store, money, unfinished, reconciling)
+        payment_steps = PaymentStepsServicer(store, money, Refunding(store, money, providers), reconciling)
         services = [
             Service("quittance.checkout.v1.CheckoutService", add_CheckoutServiceServicer_to_server, orders),
             Service("quittance.checkout.v1.OrderStepsService", add_OrderStepsServiceServicer_to_server, steps),
@@ -105,11 +110,17 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
                 "quittance.checkout.v1.PaymentStepsService", add_PaymentStepsServiceServicer_to_server, payment_steps
             ),
         ]
-        webhooks = Webhooks(store, money, providers, unfinished, settings.senders)
+        webhooks = Webhooks(store, money, providers, unfinished, settings.senders, settings.http_body_timeout_s)
+        listener = serving_webhooks(
+            webhooks,
+            settings.http_address,
+            reuse_port=settings.reuse_port,
+            idle_timeout_s=settings.http_idle_timeout_s,
+        )
         async with (
             contextlib.aclosing(payment_workflows),
             repeating("unfinished", settings.unfinished_interval_s, unfinished.hand_over),
-            serving_webhooks(webhooks, settings.http_address, reuse_port=settings.reuse_port) as http_address,
+            listener as http_address,
             Server(settings, domain=DOMAIN, services=services, ready=store.check) as server,
         ):
             yield Serving(server, http_address)

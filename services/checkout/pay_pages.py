@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from services.checkout.domain.commands import ApplyNews, AskForSession, BeginClosing, RecordClosed, RecordSession
 from services.checkout.domain.kinds import CloseOutcome, PaymentState
 from services.checkout.domain.payments import News, Payment, PaySession, SessionTerms
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
+from services.checkout.payments.keys import FIRST_TRY, KEY_AGE_MAX
 from services.checkout.payments.provider import (
     CloseResult,
     ProviderPayment,
@@ -24,12 +25,6 @@ _ENDINGS = {
     ProviderPaymentState.FAILED: PaymentState.FAILED,
     ProviderPaymentState.EXPIRED: PaymentState.EXPIRED,
 }
-
-# A request that was stored longer ago than this is tried again: its first answer may have got lost. Some providers
-# repeat a failed answer under the same key, so that the page has to be looked for.
-_FIRST_TRY = timedelta(seconds=1)
-# Providers keep idempotency keys for a day.
-_KEY_AGE_MAX = timedelta(hours=20)
 
 
 class PayPages:
@@ -84,11 +79,11 @@ class PayPages:
         terms = _terms_of(asked)
         provider = self._providers.named(terms.provider)
         age = datetime.now(UTC) - asked.created_at
-        if age > _FIRST_TRY:
+        if age > FIRST_TRY:
             found = await provider.find_session(asked.order_id, asked.created_at)
             if found is not None:
                 return _session_of(found)
-        if age > _KEY_AGE_MAX:
+        if age > KEY_AGE_MAX:
             raise ProviderRefused(terms.provider, "idempotency_key_too_old")
         return _session_of(await provider.create_session(_request_of(asked, terms)))
 

@@ -4,12 +4,12 @@ Every start is one that may be repeated: the workflow's id says what it is about
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from uuid import UUID
 
 import structlog
 from google.protobuf.message import Message
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import (
     SearchAttributeKey,
     SearchAttributePair,
@@ -17,13 +17,16 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from quittance.checkout.v1 import payment_workflows_pb2
+from quittance.errors.v1 import refusal_pb2
 from services.checkout.domain.currencies import written_amount
 from services.checkout.domain.receipts import Receipt
 from services.checkout.errors import WorkflowsUnavailable
+from services.checkout.servicer import decode
+from services.runtime.errors import DeadlinePassed, ServiceError
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -31,10 +34,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 REFUND_WORKFLOW_TYPE = "RefundWorkflow"
 LATE_PAYMENT_WORKFLOW_TYPE = "LatePaymentWorkflow"
 SESSION_WATCH_WORKFLOW_TYPE = "SessionWatchWorkflow"
+RECONCILIATION_WORKFLOW_TYPE = "ReconciliationWorkflow"
 _ORDER_ID_ATTRIBUTE = SearchAttributeKey.for_keyword("QuittanceOrderId")
 
 _START_TIMEOUT_S = 3.0
 _LINGER_S = 0.5
+# How long somebody who reconciles by hand is let wait.
+_RECONCILIATION_MAX_S = 600.0
 
 
 class PaymentWorkflowClient:
@@ -56,18 +62,22 @@ class PaymentWorkflowClient:
             summary="Give money back and book it",
         )
 
-    async def start_late_payment(self, receipt: Receipt) -> None:
-        """Gives a receipt back that no order stands for. Raises WORKFLOWS_UNAVAILABLE."""
+    async def start_late_payment(self, receipt: Receipt, left_minor: int) -> None:
+        """Gives what is left of a receipt back that no order stands for, once. Raises WORKFLOWS_UNAVAILABLE."""
         provider, provider_payment_id = receipt.key
         assert receipt.order_id is not None, "foreign money is left alone"
+        is_whole = left_minor == receipt.amount_minor
         await self._start(
             LATE_PAYMENT_WORKFLOW_TYPE,
             payment_workflows_pb2.LatePaymentInput(
-                order_id=str(receipt.order_id), provider=provider, provider_payment_id=provider_payment_id
+                order_id=str(receipt.order_id),
+                provider=provider,
+                provider_payment_id=provider_payment_id,
+                left_minor=0 if is_whole else left_minor,
             ),
-            workflow_id=f"late-payment-{provider}-{provider_payment_id}",
+            workflow_id=f"late-payment-{provider}-{provider_payment_id}" + ("" if is_whole else f"-{left_minor}"),
             reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            summary=f"Give {written_amount(receipt.amount_minor, receipt.currency)} back that pay no order",
+            summary=f"Give {written_amount(left_minor, receipt.currency)} back that pay no order",
             order_id=receipt.order_id,
         )
 
@@ -81,6 +91,34 @@ class PaymentWorkflowClient:
             summary="Watch a pay page that its provider cannot close",
             order_id=order_id,
         )
+
+    async def reconcile(
+        self, providers: Sequence[str], window_s: int, deadline: float | None
+    ) -> payment_workflows_pb2.ReconciliationResult:
+        """Reconciles now, or joins one of the same window that runs, and waits for the result.
+
+        `deadline` is on the event loop's clock. Raises what the reconciliation failed with, WORKFLOWS_UNAVAILABLE,
+        DEADLINE_PASSED: it goes on all the same.
+        """
+        latest = asyncio.get_running_loop().time() + _RECONCILIATION_MAX_S
+        try:
+            async with asyncio.timeout_at(latest if deadline is None else min(deadline, latest)):
+                result: payment_workflows_pb2.ReconciliationResult = await self._client.execute_workflow(
+                    RECONCILIATION_WORKFLOW_TYPE,
+                    payment_workflows_pb2.ReconciliationInput(providers=providers, window_s=window_s),
+                    id=f"reconciliation-by-hand-{window_s}s",
+                    task_queue=self._task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    result_type=payment_workflows_pb2.ReconciliationResult,
+                    static_summary="Compare payment providers, orders and the ledger, as somebody asked for",
+                )
+        except TimeoutError as error:
+            raise DeadlinePassed from error
+        except WorkflowFailureError as error:
+            raise _refusal_of(error) from error
+        except (RPCError, RuntimeError) as error:
+            raise WorkflowsUnavailable from error
+        return result
 
     def in_background(self, start: Coroutine[None, None, None]) -> None:
         """One of the starts, without waiting; it may get lost, and is made again by whoever looks at the rows."""
@@ -122,6 +160,14 @@ class PaymentWorkflowClient:
             return
         except (RPCError, RuntimeError, TimeoutError) as error:
             raise WorkflowsUnavailable from error
+
+
+def _refusal_of(failed: WorkflowFailureError) -> ServiceError:
+    """What a step of the workflow was refused with; without that it was stopped from outside."""
+    details = failed.cause.details if isinstance(failed.cause, ApplicationError) else ()
+    if details and isinstance(details[0], refusal_pb2.Refusal):
+        return decode.refusal(details[0]).as_error()
+    return WorkflowsUnavailable()
 
 
 async def _or_lost(start: Coroutine[None, None, None]) -> None:

@@ -4,10 +4,11 @@ What was missed is applied as if its webhook had come; what differs becomes a fi
 compared by the workflow, which hands the differences in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from quittance.checkout.v1 import payments_pb2
 from services.checkout.domain.commands import ApplyNews, ApplyRefundNews, Event, ReceiveEvent
 from services.checkout.domain.findings import Finding, FindingKind
 from services.checkout.domain.kinds import PaymentState, ReceiptStanding, RefundState
@@ -15,6 +16,7 @@ from services.checkout.domain.payments import News
 from services.checkout.domain.receipts import Receipt as StoredReceipt
 from services.checkout.domain.receipts import ReceiptKey
 from services.checkout.errors import OrderNotFound
+from services.checkout.payment_workflow_client import PaymentWorkflowClient
 from services.checkout.payments.provider import ProviderRefund, Receipt
 from services.checkout.payments.registry import PaymentProviders
 from services.checkout.refunding import news_of
@@ -38,10 +40,21 @@ class Comparison:
 class Reconciling:
     """Compares, applies what was missed, stores findings."""
 
-    def __init__(self, store: CheckoutStore, money: MoneyStore, providers: PaymentProviders) -> None:
+    def __init__(
+        self, store: CheckoutStore, money: MoneyStore, providers: PaymentProviders, workflows: PaymentWorkflowClient
+    ) -> None:
         self._store = store
         self._money = money
         self._providers = providers
+        self._workflows = workflows
+
+    async def compare_all(self, window_s: int, deadline: float | None) -> Sequence[payments_pb2.ProviderReconciliation]:
+        """All providers, checkout and the ledger, by the workflow that the schedule starts.
+
+        Raises what it failed with, WORKFLOWS_UNAVAILABLE, DEADLINE_PASSED.
+        """
+        result = await self._workflows.reconcile(self._providers.names, window_s, deadline)
+        return result.providers
 
     async def compare(self, name: str, since: datetime, until: datetime) -> Comparison:
         """Raises PAYMENT_PROVIDER_NOT_CONFIGURED, PAYMENT_PROVIDER_UNAVAILABLE, PAYMENT_PROVIDER_REFUSED."""

@@ -7,16 +7,12 @@ from services.checkout.domain.commands import ApplyRefundNews
 from services.checkout.domain.kinds import RefundState
 from services.checkout.domain.receipts import ReceiptKey, Refund, RefundNews
 from services.checkout.errors import ProviderRefused, ProviderUnavailable
+from services.checkout.payments.keys import FIRST_TRY, KEY_AGE_MAX
 from services.checkout.payments.provider import PaymentProvider, ProviderRefund, RefundRequest
 from services.checkout.payments.registry import PaymentProviders
 from services.checkout.store.checkout_store import CheckoutStore
 from services.checkout.store.money_store import MoneyStore
 
-# A refund that was written down longer ago than this is tried again: its first answer may have got lost. Some providers
-# repeat a failed answer under the same key, so that the refund has to be looked for.
-_FIRST_TRY = timedelta(seconds=1)
-# Providers keep idempotency keys for a day.
-_KEY_AGE_MAX = timedelta(hours=20)
 # Their clocks and ours may differ by so much.
 _CLOCKS_DIFFER_MAX = timedelta(minutes=5)
 
@@ -64,12 +60,12 @@ async def _found_or_made(provider: PaymentProvider, refund: Refund) -> ProviderR
     """The refund of an earlier try, or a new one. Raises what the provider raises."""
     now = datetime.now(UTC)
     age = now - refund.created_at
-    if age > _FIRST_TRY:
+    if age > FIRST_TRY:
         window = (refund.created_at - _CLOCKS_DIFFER_MAX, now + _CLOCKS_DIFFER_MAX)
         async for found in provider.refunds_between(*window):
             if found.refund_id == refund.refund_id:
                 return found
-    if age > _KEY_AGE_MAX:
+    if age > KEY_AGE_MAX:
         raise ProviderRefused(provider.name, "idempotency_key_too_old")
     return await provider.refund(_request_of(refund))
 

@@ -134,6 +134,13 @@ async def reading(pool: Pool) -> AsyncIterator[Connection]:
         raise
 
 
+@asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for reads that all see the same moment. Raises DATABASE_UNAVAILABLE."""
+    async with reading(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield connection
+
+
 async def in_transaction(
     pool: Pool,
     work: Callable[[Connection], Awaitable[Result]],

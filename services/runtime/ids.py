@@ -1,6 +1,7 @@
 """Ids and fingerprints: made, derived, read from text."""
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,11 @@ def fingerprint(*parts: object) -> bytes:
     of them (mappings by key, in any order). Raises TypeError for anything else.
     """
     return hashlib.blake2b(_encode_list(parts), digest_size=FINGERPRINT_LENGTH).digest()
+
+
+def keyed_fingerprint(key: bytes, *parts: object) -> bytes:
+    """A fingerprint of what could be guessed, for places where others read it: without the key nobody can try."""
+    return hmac.digest(key, _encode_list(parts), "sha256")[:FINGERPRINT_LENGTH]
 
 
 def _encode(part: object) -> bytes:

@@ -12,12 +12,13 @@ from quittance.checkout.v1 import checkout_pb2, payments_pb2
 from services.checkout.domain.commands import AskForSession, RecordSession
 from services.checkout.domain.payments import PaySession
 from services.checkout.errors import PaymentIdTaken
+from services.checkout.finding_log import report_finding
 from services.checkout.main import CheckoutSettings
 from services.checkout.store.checkout_store import CheckoutStore
 from services.runtime.database import open_pool
 from tests.checkout.conftest import Checkout
 from tests.checkout.shop import PRICE_MINOR, Shop, fresh_id, refused
-from tests.checkout.webhook_sender import WebhookSender, event_of, refund_event_of
+from tests.checkout.webhook_sender import WebhookSender, event_of, forget_payment, refund_event_of
 from tests.payments.sandbox_process import SandboxProcess, click
 
 STANDING = payments_pb2.ReceiptStanding
@@ -208,6 +209,24 @@ async def test_refund_that_the_provider_refuses_has_failed_and_leaves_the_money_
     assert payment_id == (await till.money(order.order_id)).refunds[0].provider_payment_id
 
 
+async def test_order_shows_what_has_gone_back(till: Till) -> None:
+    """P4: partially refunded once the provider has done it, refunded when nothing is left; failed ones never count."""
+    order = await till.placed()
+
+    async def shown() -> tuple[str, int]:
+        payment = (await till.shop.read_order(order.order_id)).payment
+        return checkout_pb2.PaymentState.Name(payment.state).removeprefix("PAYMENT_STATE_"), payment.refunded_minor
+
+    assert await shown() == ("PAID", 0)
+    part = await till.refund(order.order_id, 20_000)
+    assert await shown() == ("PAID", 0)
+    await till.make(part.refund_id)
+    assert await shown() == ("PARTIALLY_REFUNDED", 20_000)
+    await till.make((await till.refund(order.order_id)).refund_id)
+    assert await shown() == ("REFUNDED", PRICE_MINOR)
+    assert await till.shop.payment_state(order.order_id) == "PAID"
+
+
 async def test_refund_at_the_dashboard_is_written_down_once(till: Till, webhooks: WebhookSender) -> None:
     """P4"""
     order = await till.placed()
@@ -309,7 +328,7 @@ async def test_one_page_named_for_two_orders_is_refused(till: Till, checkout_set
     first, second = (UUID(draft.order_id) for draft in drafts)
     page = PaySession(f"ses_{fresh_id()}", "https://pay.example/1", datetime.now(UTC) + timedelta(hours=1))
     async with open_pool(checkout_settings, "tests") as pool:
-        store = CheckoutStore(pool)
+        store = CheckoutStore(pool, report_finding)
         for order_id in (first, second):
             await store.execute(AskForSession(order_id=order_id))
         await store.execute(RecordSession(order_id=first, session=page))
@@ -324,15 +343,7 @@ async def test_reconcile_applies_what_was_missed_and_finds_it_once(
 ) -> None:
     """P4, L8"""
     order = await till.paid()
-    # As if its webhook had never come.
-    async with owner_connection.transaction():
-        await owner_connection.execute("DELETE FROM receipts WHERE order_id = $1", order.order_id)
-        await owner_connection.execute("ALTER TABLE payments DISABLE TRIGGER payments_transition")
-        await owner_connection.execute(
-            "UPDATE payments SET state = 'pending', paid_at = NULL, provider_payment_id = NULL WHERE order_id = $1",
-            order.order_id,
-        )
-        await owner_connection.execute("ALTER TABLE payments ENABLE TRIGGER payments_transition")
+    await forget_payment(owner_connection, order.order_id)
     first = await till.reconcile()
     assert first.missed >= 1
     assert await till.shop.payment_state(order.order_id) == "PAID"

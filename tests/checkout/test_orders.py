@@ -9,6 +9,7 @@ import pytest
 from deploy.local.ports import free_port
 from quittance.checkout.v1 import checkout_pb2
 from services.checkout.main import CheckoutSettings
+from services.checkout.servicer.decode import place_request
 from tests.checkout.conftest import Checkout, Peers, serving_checkout
 from tests.checkout.shop import CURRENCY, PRICE_MINOR, Shop, fresh_id, refused
 from tests.payments.sandbox_process import SandboxProcess
@@ -204,13 +205,15 @@ async def test_place_of_a_wrong_shape_is_refused_and_leaves_nothing(shop: Shop) 
 # Answered from the order's row
 
 
-async def test_place_of_an_order_that_waits_gives_its_pay_page_again(shop: Shop, sandbox: SandboxProcess) -> None:
+async def test_place_of_an_order_that_waits_gives_its_pay_page_again(
+    shop: Shop, sandbox: SandboxProcess, app_connection: asyncpg.Connection
+) -> None:
     """Without any workflow: the row has the answer."""
     request = await shop.request()
     draft = await shop.draft(
         order_id=request.order_id,
         customer_id=request.customer_id,
-        request_fingerprint=await fingerprint_of(shop, request),
+        request_fingerprint=place_request(request, "sandbox", await fingerprint_key(app_connection)).fingerprint,
     )
     await shop.create(draft)
     await shop.settle_price(draft.order_id)
@@ -221,11 +224,9 @@ async def test_place_of_an_order_that_waits_gives_its_pay_page_again(shop: Shop,
     assert order.payment.payment_url
 
 
-async def fingerprint_of(shop: Shop, request: checkout_pb2.PlaceOrderRequest) -> bytes:
-    """What checkout makes of this request."""
-    from services.checkout.servicer.decode import place_request  # noqa: PLC0415
-
-    return place_request(request, "sandbox").fingerprint
+async def fingerprint_key(connection: asyncpg.Connection) -> bytes:
+    key: bytes = await connection.fetchval("SELECT key FROM fingerprint_keys")
+    return key
 
 
 async def test_cancel_of_an_ended_order_succeeds(shop: Shop) -> None:

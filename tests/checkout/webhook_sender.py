@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import asyncpg
 
 from deploy.local.sandbox_provider.signature import HEADER, sign
 from quittance.checkout.v1 import checkout_pb2
@@ -65,3 +66,15 @@ def refund_event_of(
         "currency": CURRENCY,
     }
     return {"event_id": f"evt_{fresh_id()}", "kind": "refund.made", "refund": refund}
+
+
+async def forget_payment(owner: asyncpg.Connection, order_id: str) -> None:
+    """As if the webhook of the order's payment had never come."""
+    async with owner.transaction():
+        await owner.execute("DELETE FROM receipts WHERE order_id = $1", order_id)
+        await owner.execute("ALTER TABLE payments DISABLE TRIGGER payments_transition")
+        await owner.execute(
+            "UPDATE payments SET state = 'pending', paid_at = NULL, provider_payment_id = NULL WHERE order_id = $1",
+            order_id,
+        )
+        await owner.execute("ALTER TABLE payments ENABLE TRIGGER payments_transition")

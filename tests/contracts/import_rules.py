@@ -144,6 +144,7 @@ RULES_OF_A_SERVICE = {
     "sweeps": EDGE,
     "proofs": EDGE,
     "code_making": EDGE,
+    "finding_log": EDGE,
     "qualification": QUALIFICATION,
     "workflow_client": WORKFLOW_CLIENT,
     "payment_workflow_client": WORKFLOW_CLIENT,

@@ -1,12 +1,13 @@
 """Documents say what is there, and the checkout stays tidy."""
 
 import ast
+import posixpath
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.checkout_tree import files, python_files, read, texts
+from tests.contracts.checkout_tree import ROOT, files, python_files, read, texts
 from tests.contracts.environment import settings_classes, stack_variables, variables_of, variables_read
 
 FILE_LINES_MAX = 400
@@ -65,6 +66,13 @@ def too_long(path: str, text: str) -> Iterator[str]:
                 yield f"{path}:{node.lineno}: {node.name} has {lines} lines"
 
 
+def linked_files(path: str) -> set[str]:
+    """The files of this checkout that a document links to or shows."""
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", read(path))
+    folder = posixpath.dirname(path)
+    return {posixpath.normpath(posixpath.join(folder, target)) for target in targets if "://" not in target}
+
+
 def lines_with(pattern: re.Pattern[str], path: str, text: str) -> list[str]:
     """Where a pattern is found, as "path:line: text found"."""
     return [
@@ -72,6 +80,17 @@ def lines_with(pattern: re.Pattern[str], path: str, text: str) -> list[str]:
         for number, line in enumerate(text.splitlines(), start=1)
         for match in pattern.finditer(line)
     ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_link_in_a_document_leads_somewhere(path: str) -> None:
+    assert [target for target in linked_files(path) if not (ROOT / target).exists()] == []
+
+
+def test_picture_is_shown_in_a_document() -> None:
+    pictures = {path for path in files() if path.startswith(("docs/pictures/", "docs/images/"))}
+    assert pictures
+    assert pictures - {target for path in DOCUMENTS for target in linked_files(path)} == set()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -19,7 +19,7 @@ from orchestrator.steps import Step
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, payments_pb2
 from quittance.ledger.v1 import ledger_pb2
 from quittance.vouchers.v1 import codes_pb2, vouchers_pb2
-from services.checkout import workflow_client
+from services.checkout import payment_workflow_client, workflow_client
 from services.checkout.domain import kinds, payments
 
 SERVICES = {
@@ -50,6 +50,12 @@ def test_repair_is_the_same_for_all_who_start_it() -> None:
 def test_schedules_start_workflows_that_there_are() -> None:
     names = {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
     assert {repeated.workflow for repeated in SCHEDULES} <= names
+
+
+def test_workflows_of_payments_have_the_names_that_checkout_starts() -> None:
+    started = {name for word, name in vars(payment_workflow_client).items() if word.endswith("_WORKFLOW_TYPE")}
+    assert started
+    assert started <= {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
 
 
 def test_search_attributes_are_the_same_for_all_who_name_them() -> None:

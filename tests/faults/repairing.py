@@ -68,7 +68,7 @@ async def ask(purchase: Purchase, query: str) -> bool:
                     answer: bool = await connection.fetchval(query, purchase.order_id)
                 finally:
                     await connection.close()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 await asyncio.sleep(0.1)
             else:
                 return answer

@@ -483,7 +483,7 @@ async def test_submit_backends_killed_all_the_time_nothing_is_lost_or_doubled(po
         )
         while not is_over.is_set():
             await asyncio.sleep(0.015)
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 await pool.execute(f"{others} and pid <> pg_backend_pid()")
 
     is_over = asyncio.Event()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.errors import InvalidRequest
-from services.runtime.ids import FINGERPRINT_LENGTH, derived_id, fingerprint, new_id, parse_id
+from services.runtime.ids import FINGERPRINT_LENGTH, derived_id, fingerprint, keyed_fingerprint, new_id, parse_id
 from services.runtime.wire_ids import parse_wire_id, wire_id
 
 SCALARS = st.one_of(
@@ -46,6 +46,14 @@ def test_fingerprint_known_value_stays_what_it_was() -> None:
     moment = datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC)
     parts = ("hold", UUID(int=7), -1, True, None, b"\0", moment, ("ö", 2), {"b": 1, "a": 2})
     assert fingerprint(*parts).hex() == "533ddf63a96ef291c5278aa409742363"
+
+
+def test_keyed_fingerprint_is_another_with_another_key() -> None:
+    """Stored as well: this value may never change either."""
+    parts = ("hold", UUID(int=7), -1)
+    assert keyed_fingerprint(b"k" * 32, *parts).hex() == "808c72f1d15a732ad664a460e99e1e01"
+    assert keyed_fingerprint(b"K" * 32, *parts) != keyed_fingerprint(b"k" * 32, *parts) != fingerprint(*parts)
+    assert keyed_fingerprint(b"k" * 32, *parts) != keyed_fingerprint(b"k" * 32, *parts, None)
 
 
 def test_fingerprint_same_instant_in_another_zone_is_the_same() -> None:

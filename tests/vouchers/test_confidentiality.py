@@ -1,15 +1,13 @@
 """A code is as good as money: where it may not be seen."""
 
-import inspect
+from dataclasses import fields
 
 import pytest
 
-from quittance.errors.v1 import reason_pb2
-from quittance.vouchers.v1 import errors_pb2
 from services.runtime.errors import ServiceError
 from services.runtime.ids import new_id
-from services.vouchers import errors
 from services.vouchers.domain.vouchers import NewVoucher, VoucherReference, normalise_code
+from tests.contracts.test_reasons import errors_of
 from tests.vouchers.requests import Order, Shop, in_days, refused
 
 
@@ -37,11 +35,7 @@ def test_codes_stand_in_no_representation() -> None:
     assert "T38" not in shown
 
 
-LEAVES = [leaf for _, leaf in inspect.getmembers(errors, inspect.isclass) if leaf.__module__ == errors.__name__]
-
-
-@pytest.mark.parametrize("leaf", LEAVES)
-def test_every_reason_stands_in_the_proto_with_its_status(leaf: type[ServiceError]) -> None:
-    value = errors_pb2.ErrorReason.DESCRIPTOR.values_by_name[f"ERROR_REASON_{leaf.reason}"]
-    rule = value.GetOptions().Extensions[reason_pb2.reason]
-    assert rule.status == leaf.status.value
+@pytest.mark.parametrize("error", errors_of("vouchers"))
+def test_error_has_no_field_for_a_code(error: type[ServiceError]) -> None:
+    """Every field of an error stands in its text and its metadata."""
+    assert [field.name for field in fields(error) if "code" in field.name] == []

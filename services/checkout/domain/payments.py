@@ -47,7 +47,10 @@ class News:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """An order's payment. `terms` is None in a tombstone: it was closed before it was opened."""
+    """An order's payment. `terms` is None in a tombstone: it was closed before it was opened.
+
+    `refunded_minor` is the sum of its refunds that went through; they have rows of their own.
+    """
 
     payment_id: UUID
     order_id: UUID
@@ -58,6 +61,7 @@ class Payment:
     paid_at: datetime | None = None
     is_late: bool = False
     mismatch: str | None = None
+    refunded_minor: int = 0
     closing_at: datetime | None = None
     closed_at: datetime | None = None
     created_at: datetime

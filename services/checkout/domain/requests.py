@@ -20,7 +20,7 @@ class Basket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceRequest:
-    """An order to be placed; defaults are resolved. `fingerprint` is of all fields as the caller gave them."""
+    """An order to be placed; defaults are resolved. `fingerprint` is of all fields as the caller gave them, keyed."""
 
     order_id: UUID
     basket: Basket

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -11,7 +10,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
+from services.checkout.payments.answers import read_answer
 from services.checkout.payments.json_body import JsonRefused, check_json_object
+from services.checkout.payments.marks import uuid_of
 from services.checkout.payments.provider import (
     CloseResult,
     EventKind,
@@ -31,7 +32,6 @@ from services.checkout.payments.sandbox_messages import (
     PAYMENT_STATES,
     ErrorAnswer,
     Event,
-    Message,
     Page,
     Pages,
     Payments,
@@ -43,7 +43,6 @@ from services.checkout.payments.sandbox_messages import (
     State,
 )
 from services.checkout.payments.signature import verify
-from services.checkout.payments.uuids import uuid_of
 
 NAME = "sandbox"
 SIGNATURE_HEADER = "Sandbox-Signature"
@@ -71,9 +70,6 @@ class SandboxSettings(BaseSettings):
     webhook_secret: str = Field("", repr=False)
     # For a whole request, from looking for a connection to the answer's last byte.
     request_timeout_s: float = Field(8.0, gt=0)
-
-
-_M = TypeVar("_M", bound=Message)
 
 
 class SandboxProvider:
@@ -105,12 +101,12 @@ class SandboxProvider:
             "expire_time": request.expire_time.isoformat(),
         }
         answer = await self._call("POST", "/v1/sessions", json=body, key=request.idempotency_key)
-        return _page(self._read(Page, answer))
+        return _page(read_answer(NAME, Page, answer))
 
     async def find_session(self, order_id: UUID, since: datetime) -> ProviderSession | None:
         """See PaymentProvider."""
         answer = await self._call("GET", "/v1/sessions", query={"order_id": str(order_id)})
-        pages = self._read(Pages, answer).sessions
+        pages = read_answer(NAME, Pages, answer).sessions
         return _page(pages[0]) if pages else None
 
     async def read_session(self, session_id: str) -> ProviderPayment:
@@ -119,7 +115,7 @@ class SandboxProvider:
             answer = await self._call("GET", f"/v1/sessions/{session_id}")
         except ProviderRefused as refusal:
             raise ProviderUnavailable(NAME) from refusal
-        session = self._read(Session, answer)
+        session = read_answer(NAME, Session, answer)
         return ProviderPayment(
             state=PAYMENT_STATES[session.state],
             provider_payment_id=session.provider_payment_id,
@@ -136,7 +132,7 @@ class SandboxProvider:
             if refusal.provider_code == "session_not_found":
                 return CloseResult.CLOSED
             raise ProviderUnavailable(NAME) from refusal
-        state = self._read(Session, answer).state
+        state = read_answer(NAME, Session, answer).state
         if state is State.PAID:
             return CloseResult.PAID
         return CloseResult.STILL_OPEN if state is State.OPEN else CloseResult.CLOSED
@@ -149,16 +145,16 @@ class SandboxProvider:
             "amount_minor": request.amount_minor,
         }
         answer = await self._call("POST", "/v1/refunds", json=body, key=request.idempotency_key)
-        return _refund_of(self._read(Refund, answer))
+        return _refund_of(read_answer(NAME, Refund, answer))
 
     async def read_refund(self, provider_refund_id: str) -> ProviderRefund:
         """See PaymentProvider."""
-        return _refund_of(self._read(Refund, await self._call("GET", f"/v1/refunds/{provider_refund_id}")))
+        return _refund_of(read_answer(NAME, Refund, await self._call("GET", f"/v1/refunds/{provider_refund_id}")))
 
     async def payments_between(self, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
         """See PaymentProvider."""
         answer = await self._call("GET", "/v1/payments", query=_window(since, until))
-        for payment in self._read(Payments, answer).payments:
+        for payment in read_answer(NAME, Payments, answer).payments:
             yield Receipt(
                 provider_payment_id=payment.provider_payment_id,
                 order_id=uuid_of(payment.order_id),
@@ -170,7 +166,7 @@ class SandboxProvider:
     async def refunds_between(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRefund]:
         """See PaymentProvider."""
         answer = await self._call("GET", "/v1/refunds", query=_window(since, until))
-        for refund in self._read(Refunds, answer).refunds:
+        for refund in read_answer(NAME, Refunds, answer).refunds:
             yield _refund_of(refund)
 
     async def receive_webhook(self, webhook: Webhook) -> ProviderEvent:
@@ -210,12 +206,6 @@ class SandboxProvider:
         if not 200 <= answer.status < 300:
             raise _refusal(answer.status, body)
         return body
-
-    def _read(self, model: type[_M], body: bytes) -> _M:
-        try:
-            return model.model_validate_json(body)
-        except ValidationError:
-            raise ProviderUnavailable(NAME) from None
 
 
 async def _read_all(stream: aiohttp.StreamReader) -> bytes:

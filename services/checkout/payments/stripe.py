@@ -7,15 +7,17 @@ docs.stripe.com/webhooks.
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import stripe
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
 from services.checkout.payments.amounts import AmountNotRepresentable, from_stripe, to_stripe
+from services.checkout.payments.answers import read_answer
+from services.checkout.payments.marks import Marks
 from services.checkout.payments.provider import (
     CloseResult,
     ProviderEvent,
@@ -40,7 +42,6 @@ from services.checkout.payments.stripe_messages import (
     Session,
     moment,
 )
-from services.checkout.payments.uuids import uuid_of
 
 NAME = "stripe"
 SIGNATURE_HEADER = "stripe-signature"
@@ -73,9 +74,6 @@ class StripeSettings(BaseSettings):
     request_timeout_s: float = Field(8.0, gt=0)
 
 
-_M = TypeVar("_M", bound=BaseModel)
-
-
 class StripeProvider:
     """The provider behind Stripe's API; made and closed inside the event loop that uses it.
 
@@ -86,7 +84,7 @@ class StripeProvider:
 
     def __init__(self, settings: StripeSettings, deployment: str) -> None:
         self._settings = settings
-        self._deployment = deployment
+        self._marks = Marks(deployment)
         self._secrets = [secret.strip() for secret in settings.webhook_secret.split(",") if secret.strip()]
         self._is_live = settings.api_key.startswith(_LIVE_PREFIXES)
         self._http = stripe.HTTPXClient(timeout=settings.request_timeout_s)
@@ -104,7 +102,7 @@ class StripeProvider:
 
     async def create_session(self, request: SessionRequest) -> ProviderSession:
         """See PaymentProvider."""
-        metadata = self._metadata(request.order_id, payment_id=str(request.payment_id))
+        metadata = self._marks.on(request.order_id, payment_id=str(request.payment_id))
         price = {
             "currency": request.currency.lower(),
             "unit_amount": _in_stripes_units(request.amount_minor, request.currency),
@@ -121,7 +119,7 @@ class StripeProvider:
             "cancel_url": self._settings.cancel_url.replace("{ORDER_ID}", str(request.order_id)),
         }
         answer = await self._call("post", "/v1/checkout/sessions", parameters, key=request.idempotency_key)
-        session = _read(Session, answer)
+        session = read_answer(NAME, Session, answer)
         if session.url is None:
             # The answer to an earlier try, and that page has ended since.
             raise ProviderRefused(NAME, "session_has_ended")
@@ -132,7 +130,7 @@ class StripeProvider:
         """See PaymentProvider. Stripe cannot search for pages, so all since then are looked through."""
         window = {"gte": int(since.timestamp()) - 60}
         async for session in self._list(Page[Session], "/v1/checkout/sessions", {"created": window}):
-            if self._is_ours(session.metadata) and session.client_reference_id == str(order_id):
+            if self._marks.are_on(session.metadata) and session.client_reference_id == str(order_id):
                 # The address of a page that has ended is gone; nobody needs it.
                 url = session.url or "https://localhost/"
                 return ProviderSession(session_id=session.id, url=url, expire_time=moment(session.expires_at))
@@ -145,7 +143,7 @@ class StripeProvider:
             answer = await self._call("get", f"/v1/checkout/sessions/{session_id}", {"expand": expand})
         except ProviderRefused as refusal:
             raise ProviderUnavailable(NAME) from refusal
-        return _payment_of(_read(Session, answer))
+        return _payment_of(read_answer(NAME, Session, answer))
 
     async def close_session(self, session_id: str) -> CloseResult:
         """See PaymentProvider. What has been completed cannot be closed, and says so by refusing."""
@@ -163,15 +161,15 @@ class StripeProvider:
         parameters = {
             "payment_intent": request.provider_payment_id,
             "amount": _in_stripes_units(request.amount_minor, request.currency),
-            "metadata": self._metadata(request.order_id, refund_id=str(request.refund_id)),
+            "metadata": self._marks.on(request.order_id, refund_id=str(request.refund_id)),
         }
-        return self.refund_of(
-            _read(Refund, await self._call("post", "/v1/refunds", parameters, request.idempotency_key))
-        )
+        answer = await self._call("post", "/v1/refunds", parameters, request.idempotency_key)
+        return self.refund_of(read_answer(NAME, Refund, answer))
 
     async def read_refund(self, provider_refund_id: str) -> ProviderRefund:
         """See PaymentProvider."""
-        return self.refund_of(_read(Refund, await self._call("get", f"/v1/refunds/{provider_refund_id}", {})))
+        answer = await self._call("get", f"/v1/refunds/{provider_refund_id}", {})
+        return self.refund_of(read_answer(NAME, Refund, answer))
 
     async def payments_between(self, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
         """See PaymentProvider."""
@@ -195,7 +193,7 @@ class StripeProvider:
 
     def order_of(self, metadata: Mapping[str, str]) -> UUID | None:
         """The order that an object was made for; None when it is not ours."""
-        return uuid_of(metadata.get("order_id")) if self._is_ours(metadata) else None
+        return self._marks.order_of(metadata)
 
     def refund_of(self, refund: Refund) -> ProviderRefund:
         """A refund in our terms. Raises PAYMENT_PROVIDER_UNAVAILABLE: it belongs to no payment of the kind we make."""
@@ -208,7 +206,7 @@ class StripeProvider:
             state=_REFUND_STATES.get(refund.status or "", RefundState.PENDING),
             amount_minor=_in_our_units(refund.amount, currency),
             currency=currency,
-            refund_id=uuid_of(refund.metadata.get("refund_id")) if self._is_ours(refund.metadata) else None,
+            refund_id=self._marks.refund_of(refund.metadata),
             failure_code=refund.failure_reason,
         )
 
@@ -222,18 +220,12 @@ class StripeProvider:
             paid_time=moment(intent.created),
         )
 
-    def _is_ours(self, metadata: Mapping[str, str]) -> bool:
-        return metadata.get("deployment") == self._deployment
-
-    def _metadata(self, order_id: UUID, **ids: str) -> dict[str, str]:
-        return {"deployment": self._deployment, "order_id": str(order_id), **ids}
-
     async def _list(self, pages: type[Page[Item]], path: str, parameters: Mapping[str, Any]) -> AsyncIterator[Item]:
         """All items of a list, page by page, newest first."""
         position: dict[str, str] = {}
         while True:
             answer = await self._call("get", path, {**parameters, "limit": _PAGE_SIZE, **position})
-            page = _read(pages, answer)
+            page = read_answer(NAME, pages, answer)
             for item in page.data:
                 yield item
             if not page.has_more or not page.data:
@@ -268,13 +260,6 @@ def _refusal(failure: stripe.StripeError) -> Exception:
     if status is None or not 400 <= status < 500 or status in _TRY_AGAIN or failure.error is None:
         return ProviderUnavailable(NAME)
     return ProviderRefused(NAME, failure.code or failure.error.type or "refused")
-
-
-def _read(model: type[_M], body: str) -> _M:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        raise ProviderUnavailable(NAME) from None
 
 
 def _payment_of(session: Session) -> ProviderPayment:

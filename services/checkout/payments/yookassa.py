@@ -10,16 +10,17 @@ import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
 from services.checkout.payments.amounts import AmountNotRepresentable, from_text, to_text
+from services.checkout.payments.answers import read_answer
 from services.checkout.payments.json_body import JsonRefused, check_json_object
+from services.checkout.payments.marks import Marks
 from services.checkout.payments.provider import (
     CloseResult,
     EventKind,
@@ -37,7 +38,6 @@ from services.checkout.payments.provider import (
     WebhookNotConfigured,
     WebhookSignatureRefused,
 )
-from services.checkout.payments.uuids import uuid_of
 from services.checkout.payments.yookassa_messages import Amount, Error, Item, Notification, Page, Payment, Refund
 
 NAME = "yookassa"
@@ -71,9 +71,6 @@ class YooKassaSettings(BaseSettings):
     request_timeout_s: float = Field(8.0, gt=0)
 
 
-_M = TypeVar("_M", bound=BaseModel)
-
-
 class YooKassaProvider:
     """The provider behind YooKassa's API; made and closed inside the event loop that uses it.
 
@@ -84,7 +81,7 @@ class YooKassaProvider:
 
     def __init__(self, settings: YooKassaSettings, deployment: str) -> None:
         self._settings = settings
-        self._deployment = deployment
+        self._marks = Marks(deployment)
         self._is_configured = bool(settings.shop_id and settings.secret_key)
         texts = [text.strip() for text in settings.sender_networks.split(",")]
         self._networks = [ipaddress.ip_network(text) for text in texts if text]
@@ -112,9 +109,10 @@ class YooKassaProvider:
             "capture": True,
             "confirmation": confirmation,
             "description": f"Order {request.order_id}",
-            "metadata": self._metadata(request.order_id, payment_id=str(request.payment_id)),
+            "metadata": self._marks.on(request.order_id, payment_id=str(request.payment_id)),
         }
-        payment = _read(Payment, await self._call("POST", "/payments", body=body, key=request.idempotency_key))
+        answer = await self._call("POST", "/payments", body=body, key=request.idempotency_key)
+        payment = read_answer(NAME, Payment, answer)
         session = _session_of(payment, request.expire_time)
         if session is None:
             # The answer to an earlier try, and that payment has ended since.
@@ -125,7 +123,7 @@ class YooKassaProvider:
         """See PaymentProvider."""
         query = {"created_at.gte": _written(since)}
         async for payment in self._list(Page[Payment], "/payments", query):
-            if self._order_of(payment.metadata) == order_id:
+            if self._marks.order_of(payment.metadata) == order_id:
                 expire_time = payment.created_at
                 found = _session_of(payment, expire_time)
                 # The address of a page that has ended is gone; nobody needs it.
@@ -152,15 +150,14 @@ class YooKassaProvider:
             "payment_id": request.provider_payment_id,
             "amount": _amount(request.amount_minor, request.currency),
             "description": f"Refund {request.refund_id}",
-            "metadata": self._metadata(request.order_id, refund_id=str(request.refund_id)),
+            "metadata": self._marks.on(request.order_id, refund_id=str(request.refund_id)),
         }
-        return self._refund_of(
-            _read(Refund, await self._call("POST", "/refunds", body=body, key=request.idempotency_key))
-        )
+        answer = await self._call("POST", "/refunds", body=body, key=request.idempotency_key)
+        return self._refund_of(read_answer(NAME, Refund, answer))
 
     async def read_refund(self, provider_refund_id: str) -> ProviderRefund:
         """See PaymentProvider."""
-        return self._refund_of(_read(Refund, await self._call("GET", f"/refunds/{provider_refund_id}")))
+        return self._refund_of(read_answer(NAME, Refund, await self._call("GET", f"/refunds/{provider_refund_id}")))
 
     async def payments_between(self, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
         """See PaymentProvider."""
@@ -168,7 +165,7 @@ class YooKassaProvider:
         async for payment in self._list(Page[Payment], "/payments", query):
             yield Receipt(
                 provider_payment_id=payment.id,
-                order_id=self._order_of(payment.metadata),
+                order_id=self._marks.order_of(payment.metadata),
                 amount_minor=_minor(payment.amount),
                 currency=payment.amount.currency,
                 paid_time=payment.captured_at or payment.created_at,
@@ -199,7 +196,7 @@ class YooKassaProvider:
         try:
             if kind == "refund":
                 return await self._refund_event(notification.object.id)
-            return _payment_event(await self._payment(notification.object.id), self._deployment)
+            return _payment_event(await self._payment(notification.object.id), self._marks)
         except ProviderRefused:
             raise WebhookMalformed("YooKassa does not know it, or it is another shop's") from None
 
@@ -210,14 +207,14 @@ class YooKassaProvider:
             event_id=f"refund.{refund.state.value}:{refund.provider_refund_id}",
             kind=EventKind.REFUND,
             session_id=payment.id,
-            order_id=self._order_of(payment.metadata),
+            order_id=self._marks.order_of(payment.metadata),
             provider_payment_id=payment.id,
             refund=refund,
         )
 
     async def _payment(self, payment_id: str) -> Payment:
         """Raises PAYMENT_PROVIDER_REFUSED: there is none in this shop."""
-        payment = _read(Payment, await self._call("GET", f"/payments/{payment_id}"))
+        payment = read_answer(NAME, Payment, await self._call("GET", f"/payments/{payment_id}"))
         if payment.recipient.account_id != self._settings.shop_id:
             raise ProviderRefused(NAME, "another_shop")
         return payment
@@ -231,21 +228,14 @@ class YooKassaProvider:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
-    def _order_of(self, metadata: Mapping[str, str]) -> UUID | None:
-        return _order_of(metadata, self._deployment)
-
-    def _metadata(self, order_id: UUID, **ids: str) -> dict[str, str]:
-        return {"deployment": self._deployment, "order_id": str(order_id), **ids}
-
     def _refund_of(self, refund: Refund) -> ProviderRefund:
-        is_ours = refund.metadata.get("deployment") == self._deployment
         return ProviderRefund(
             provider_refund_id=refund.id,
             provider_payment_id=refund.payment_id,
             state=_REFUND_STATES[refund.status],
             amount_minor=_minor(refund.amount),
             currency=refund.amount.currency,
-            refund_id=uuid_of(refund.metadata.get("refund_id")) if is_ours else None,
+            refund_id=self._marks.refund_of(refund.metadata),
             failure_code=refund.cancellation_details.reason if refund.cancellation_details else None,
         )
 
@@ -254,7 +244,7 @@ class YooKassaProvider:
         position: dict[str, str] = {}
         while True:
             answer = await self._call("GET", path, query={**query, "limit": str(_PAGE_SIZE), **position})
-            page = _read(pages, answer)
+            page = read_answer(NAME, pages, answer)
             for item in page.items:
                 yield item
             if not page.next_cursor:
@@ -311,13 +301,6 @@ def _refusal(status: int, body: bytes) -> Exception:
     return ProviderRefused(NAME, code)
 
 
-def _read(model: type[_M], body: bytes) -> _M:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        raise ProviderUnavailable(NAME) from None
-
-
 def _session_of(payment: Payment, expire_time: datetime) -> ProviderSession | None:
     url = payment.confirmation.confirmation_url if payment.confirmation else None
     return None if url is None else ProviderSession(session_id=payment.id, url=url, expire_time=expire_time)
@@ -335,13 +318,13 @@ def _payment_of(payment: Payment) -> ProviderPayment:
     )
 
 
-def _payment_event(payment: Payment, deployment: str) -> ProviderEvent:
+def _payment_event(payment: Payment, marks: Marks) -> ProviderEvent:
     stands = _payment_of(payment)
     return ProviderEvent(
         event_id=f"payment.{payment.status}:{payment.id}",
         kind=_EVENT_KINDS[stands.state],
         session_id=payment.id,
-        order_id=_order_of(payment.metadata, deployment),
+        order_id=marks.order_of(payment.metadata),
         provider_payment_id=stands.provider_payment_id,
         amount_minor=stands.amount_minor,
         currency=stands.currency,
@@ -357,10 +340,6 @@ def _state_of(payment: Payment) -> ProviderPaymentState:
     details = payment.cancellation_details
     is_expired = details is not None and details.reason in _EXPIRED_REASONS
     return ProviderPaymentState.EXPIRED if is_expired else ProviderPaymentState.FAILED
-
-
-def _order_of(metadata: Mapping[str, str], deployment: str) -> UUID | None:
-    return uuid_of(metadata.get("order_id")) if metadata.get("deployment") == deployment else None
 
 
 def _amount(amount_minor: int, currency: str) -> dict[str, str]:

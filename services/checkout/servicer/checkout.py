@@ -55,7 +55,8 @@ class CheckoutServicer(checkout_pb2_grpc.CheckoutServiceServicer):
         self, request: checkout_pb2.PlaceOrderRequest, context: Context
     ) -> checkout_pb2.PlaceOrderResponse:
         """A workflow."""
-        wanted = decode.place_request(request, self._provider_default)
+        key = await self._store.fingerprint_key()
+        wanted = decode.place_request(request, self._provider_default, key)
         stored = await self._placer.place(wanted, deadline_of(context))
         return checkout_pb2.PlaceOrderResponse(order=encode.order(*stored))
 

@@ -1,15 +1,12 @@
 """Values to messages."""
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2
 from quittance.errors.v1 import refusal_pb2
 from services.checkout.domain.kinds import CloseOutcome, OrderState, PaymentState
 from services.checkout.domain.orders import Draft, Order, OrderVoucher, Refusal, payment_url_of
 from services.checkout.domain.payments import Payment
 from services.checkout.domain.prices import Breakdown, Price, PricedLine, Product
+from services.runtime.times import timestamp_of
 
 ORDER_STATES = {
     OrderState.PENDING: checkout_pb2.ORDER_STATE_PENDING,
@@ -74,10 +71,10 @@ def order(value: Order, its_payment: Payment | None) -> checkout_pb2.Order:
         lines=_lines(value),
         breakdown=breakdown(value.breakdown) if value.breakdown else None,
         vouchers=[_voucher(voucher) for voucher in value.draft.vouchers],
-        payment=payment(its_payment, payment_url_of(value, its_payment) or ""),
+        payment=_payment_of_order(value, its_payment),
         refusal=refusal(value.refusal) if value.refusal else None,
-        create_time=timestamp(value.created_at),
-        update_time=timestamp(value.updated_at),
+        create_time=timestamp_of(value.created_at),
+        update_time=timestamp_of(value.updated_at),
     )
 
 
@@ -92,10 +89,20 @@ def payment(value: Payment | None, url: str = "") -> checkout_pb2.Payment | None
         state=_PAYMENT_STATES[value.state],
         amount_minor=terms.amount_minor,
         payment_url=url,
-        expire_time=timestamp(session.expires_at if session else terms.expires_at),
+        expire_time=timestamp_of(session.expires_at if session else terms.expires_at),
         provider_payment_id=value.provider_payment_id or "",
-        paid_time=timestamp(value.paid_at) if value.paid_at else None,
+        paid_time=timestamp_of(value.paid_at),
+        refunded_minor=value.refunded_minor,
     )
+
+
+def _payment_of_order(order: Order, value: Payment | None) -> checkout_pb2.Payment | None:
+    """As readers of the order see it. To the order's own steps a payment stays paid, whatever goes back later."""
+    shown = payment(value, payment_url_of(order, value) or "")
+    if shown is not None and shown.state == checkout_pb2.PAYMENT_STATE_PAID and shown.refunded_minor:
+        is_all = shown.refunded_minor >= shown.amount_minor
+        shown.state = checkout_pb2.PAYMENT_STATE_REFUNDED if is_all else checkout_pb2.PAYMENT_STATE_PARTIALLY_REFUNDED
+    return shown
 
 
 def refusal(value: Refusal) -> refusal_pb2.Refusal:
@@ -141,13 +148,6 @@ def standing(value: Order, its_payment: Payment | None) -> order_steps_pb2.ReadO
         is_handed_over=value.handed_over_at is not None,
         is_open=value.is_open,
     )
-
-
-def timestamp(moment: datetime) -> Timestamp:
-    """A moment, to the microsecond."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 def _lines(value: Order) -> list[checkout_pb2.PricedLine]:

@@ -3,15 +3,15 @@
 from quittance.checkout.v1 import payments_pb2
 from services.checkout.domain.kinds import ReceiptStanding, RefundSource, RefundState
 from services.checkout.domain.receipts import Receipt, Refund
-from services.checkout.servicer.encode import timestamp
 from services.checkout.store.money_store import StoredFinding, StoredRefund
+from services.runtime.times import timestamp_of
 
 _STANDINGS = {
     ReceiptStanding.APPLIED: payments_pb2.RECEIPT_STANDING_APPLIED,
     ReceiptStanding.UNWANTED: payments_pb2.RECEIPT_STANDING_UNWANTED,
     ReceiptStanding.FOREIGN: payments_pb2.RECEIPT_STANDING_FOREIGN,
 }
-_STATES = {
+REFUND_STATES = {
     RefundState.PENDING: payments_pb2.REFUND_STATE_PENDING,
     RefundState.REFUNDED: payments_pb2.REFUND_STATE_REFUNDED,
     RefundState.FAILED: payments_pb2.REFUND_STATE_FAILED,
@@ -31,7 +31,7 @@ def receipt(value: Receipt) -> payments_pb2.Receipt:
         currency=value.currency,
         standing=_STANDINGS[value.standing],
         why=value.why or "",
-        paid_time=timestamp(value.paid_at),
+        paid_time=timestamp_of(value.paid_at),
     )
 
 
@@ -46,11 +46,11 @@ def refund(value: Refund) -> payments_pb2.Refund:
         currency=value.currency,
         reason=value.reason,
         source=_SOURCES[value.source],
-        state=_STATES[value.state],
+        state=REFUND_STATES[value.state],
         provider_refund_id=value.provider_refund_id or "",
         failure=value.failure or "",
         is_completed=value.completed_at is not None,
-        create_time=timestamp(value.created_at),
+        create_time=timestamp_of(value.created_at),
     )
 
 
@@ -73,5 +73,5 @@ def finding(stored: StoredFinding) -> payments_pb2.PaymentFinding:
         subject=found.subject,
         order_id=str(found.order_id) if found.order_id is not None else "",
         details=found.details,
-        find_time=timestamp(stored.found_at),
+        find_time=timestamp_of(stored.found_at),
     )

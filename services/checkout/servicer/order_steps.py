@@ -12,6 +12,7 @@ from services.checkout.pay_pages import PayPages
 from services.checkout.servicer import decode, encode
 from services.checkout.store.checkout_store import CheckoutStore
 from services.runtime.ids import parse_id
+from services.runtime.times import timestamp_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,7 +32,7 @@ class OrderStepsServicer(order_steps_pb2_grpc.OrderStepsServiceServicer):
         return order_steps_pb2.CreateOrderResponse(
             lines=[encode.line(line) for line in order.lines],
             subtotal_minor=subtotal_of(order.lines),
-            backstop_time=encode.timestamp(order.backstop_at),
+            backstop_time=timestamp_of(order.backstop_at),
             orders_placed=await self._store.count_placed_orders(order.draft.customer_id, by=order.created_at),
         )
 
@@ -54,7 +55,7 @@ class OrderStepsServicer(order_steps_pb2_grpc.OrderStepsServiceServicer):
     ) -> order_steps_pb2.HandOverResponse:
         """One command."""
         expires_at = await self._store.execute(HandOver(order_id=_order_id(request.order_id)))
-        return order_steps_pb2.HandOverResponse(payment_expire_time=encode.timestamp(expires_at))
+        return order_steps_pb2.HandOverResponse(payment_expire_time=timestamp_of(expires_at))
 
     async def ClosePaymentSession(
         self, request: order_steps_pb2.ClosePaymentSessionRequest, context: Context
@@ -84,7 +85,7 @@ class OrderStepsServicer(order_steps_pb2_grpc.OrderStepsServiceServicer):
     ) -> order_steps_pb2.CompleteOrderResponse:
         """One command."""
         placed_at = await self._store.execute(CompleteOrder(order_id=_order_id(request.order_id)))
-        return order_steps_pb2.CompleteOrderResponse(place_time=encode.timestamp(placed_at))
+        return order_steps_pb2.CompleteOrderResponse(place_time=timestamp_of(placed_at))
 
     async def EndOrder(
         self, request: order_steps_pb2.EndOrderRequest, context: Context

@@ -7,24 +7,30 @@ import grpc
 from quittance.checkout.v1 import payments_pb2, payments_pb2_grpc
 from services.checkout.domain.commands import RequestRefund
 from services.checkout.domain.findings import finding_number_of, token_of
+from services.checkout.reconciling import Reconciling
 from services.checkout.servicer import encode_money
 from services.checkout.store.checkout_store import CheckoutStore
 from services.checkout.store.money_store import MoneyStore
 from services.checkout.unfinished import Unfinished
+from services.runtime.deadlines import deadline_of
 from services.runtime.ids import parse_id
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _PAGE_SIZE_DEFAULT = 50
+_WINDOW_DEFAULT_S = 2 * 86_400
 
 
 class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
     """Handlers of PaymentsService; their contract is written in the proto."""
 
-    def __init__(self, store: CheckoutStore, money: MoneyStore, unfinished: Unfinished) -> None:
+    def __init__(
+        self, store: CheckoutStore, money: MoneyStore, unfinished: Unfinished, reconciling: Reconciling
+    ) -> None:
         self._store = store
         self._money = money
         self._unfinished = unfinished
+        self._reconciling = reconciling
 
     async def RefundPayment(
         self, request: payments_pb2.RefundPaymentRequest, context: Context
@@ -70,3 +76,11 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             findings=[encode_money.finding(each) for each in page],
             next_page_token=token_of(page[-1].number) if len(found) > size else "",
         )
+
+    async def ReconcilePayments(
+        self, request: payments_pb2.ReconcilePaymentsRequest, context: Context
+    ) -> payments_pb2.ReconcilePaymentsResponse:
+        """A workflow."""
+        window_s = request.window_s or _WINDOW_DEFAULT_S
+        providers = await self._reconciling.compare_all(window_s, deadline_of(context))
+        return payments_pb2.ReconcilePaymentsResponse(providers=providers)

@@ -1,6 +1,10 @@
 -- name: check_tables :one
 -- Asked at every readiness check: fails until the migrations have run.
-SELECT EXISTS (SELECT FROM webhook_events) AS has_events;
+SELECT EXISTS (SELECT FROM fingerprint_keys) AS has_key;
+
+-- name: read_fingerprint_key :one
+-- Once by each process.
+SELECT key FROM fingerprint_keys;
 
 -- name: insert_customer :exec
 -- The lock row of a customer who was not seen before; it holds no fact, so a second one at once changes nothing.
@@ -41,7 +45,12 @@ SELECT clock_timestamp() AS now,
     p.payment_id, p.order_id AS payment_order_id, p.created_at AS payment_created_at, p.provider, p.amount_minor,
     p.currency AS payment_currency, p.idempotency_key, p.requested_expires_at, p.session_id, p.url, p.expires_at,
     p.state AS payment_state, p.updated_at AS payment_updated_at, p.provider_payment_id, p.paid_at, p.is_late,
-    p.mismatch, p.closing_at, p.closed_at
+    p.mismatch, p.closing_at, p.closed_at,
+    (
+        SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refunds AS r
+        WHERE r.order_id = p.order_id AND r.provider = p.provider AND r.state = 'refunded'
+            AND r.provider_payment_id = p.provider_payment_id
+    ) AS refunded_minor
 FROM (SELECT $1::uuid AS order_id) AS wanted
 LEFT JOIN orders AS o USING (order_id)
 LEFT JOIN payments AS p USING (order_id);
@@ -184,13 +193,14 @@ INSERT INTO disputes (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (provider, dispute_id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
 
--- name: put_findings :exec
--- Each once, however often it is found.
+-- name: put_findings :many
+-- Each once, however often it is found; answers the new ones.
 INSERT INTO payment_findings (kind, provider, subject, order_id, details)
 SELECT kind, provider, subject, order_id, details::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[])
     AS found (kind, provider, subject, order_id, details)
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING kind, provider, subject;
 
 -- name: list_findings :many
 -- In the order in which they were stored, from behind the one with this number on.
@@ -198,16 +208,15 @@ SELECT finding_number, kind, provider, subject, order_id, details, found_at FROM
 WHERE finding_number > $1 ORDER BY finding_number LIMIT $2;
 
 -- name: find_unreturned :many
--- Receipts that no order stands for and that have not been given back: their workflow is started (again).
+-- Receipts that no order stands for and of which something is left, and how much: their workflow is started (again).
 SELECT r.provider, r.provider_payment_id, r.order_id, r.amount_minor, r.currency, r.paid_at, r.standing, r.why,
-    r.created_at
+    r.created_at, (r.amount_minor - f.amount_minor)::bigint AS left_minor
 FROM receipts AS r
-WHERE r.standing = 'unwanted'
-    AND r.amount_minor > (
-        SELECT coalesce(sum(f.amount_minor), 0) FROM refunds AS f
-        WHERE f.provider = r.provider AND f.provider_payment_id = r.provider_payment_id
-            AND f.state = 'refunded' AND f.completed_at IS NOT NULL
-    )
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_minor), 0) AS amount_minor FROM refunds
+    WHERE provider = r.provider AND provider_payment_id = r.provider_payment_id AND state <> 'failed'
+) AS f
+WHERE r.standing = 'unwanted' AND r.amount_minor > f.amount_minor
 ORDER BY r.created_at LIMIT $1;
 
 -- name: find_uncompleted_refunds :many
@@ -219,9 +228,10 @@ SELECT refund_id FROM refunds WHERE completed_at IS NULL ORDER BY created_at LIM
 SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL ORDER BY closed_at LIMIT $1;
 
 -- name: find_untold_events :many
--- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between.
+-- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between. The statement's own
+-- time can be looked up in the index; the clock's, which moves on, cannot.
 SELECT provider, event_id, order_id FROM webhook_events
-WHERE told_at IS NULL AND received_at < clock_timestamp() - make_interval(secs => $1)
+WHERE told_at IS NULL AND received_at < statement_timestamp() - make_interval(secs => $1)
 ORDER BY received_at LIMIT $2;
 
 -- name: mark_told :exec

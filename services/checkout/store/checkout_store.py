@@ -1,6 +1,6 @@
 """What checkout asks of its database: commands on orders, products and prices made, reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.checkout.domain.commands import ApplyNews, Command, ReceiveEvent, RecordSession
 from services.checkout.domain.decide import decide
+from services.checkout.domain.findings import Finding
 from services.checkout.domain.orders import Order
 from services.checkout.domain.payments import Payment
 from services.checkout.domain.prices import Price, Product, check_same_price, check_same_product
@@ -33,24 +34,37 @@ class StoredOrder(NamedTuple):
 class CheckoutStore:
     """Checkout's database."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, report: Callable[[Finding], None]) -> None:
+        """report: is told of each finding when it is stored for the first time."""
         self._pool = pool
+        self._report = report
+        self._fingerprint_key: bytes | None = None
 
     async def check(self) -> None:
         """Raises what the database says when it is not there or its tables are not."""
         async with reading(self._pool) as connection:
             await queries.check_tables(connection)
 
+    async def fingerprint_key(self) -> bytes:
+        """The secret that requests are fingerprinted with: the same for ever and for all who share the database."""
+        if self._fingerprint_key is None:
+            async with reading(self._pool) as connection:
+                row = await queries.read_fingerprint_key(connection)
+            self._fingerprint_key = row["key"]
+        return self._fingerprint_key
+
     async def execute(self, command: Command[Result]) -> Result:
         """Locks the customer, loads, decides, writes, commits. Raises the command's refusals, PAYMENT_ID_TAKEN."""
 
-        async def work(connection: Connection) -> Result:
+        async def work(connection: Connection) -> tuple[Result, list[Finding]]:
             state = await load(connection, command)
             change = decide(command, state)
-            await write(connection, state, change)
-            return change.result
+            return change.result, await write(connection, state, change)
 
-        return await in_transaction(self._pool, work, error_for_constraint=partial(_error_of, command))
+        result, found = await in_transaction(self._pool, work, error_for_constraint=partial(_error_of, command))
+        for finding in found:
+            self._report(finding)
+        return result
 
     async def find_order(self, order_id: UUID) -> StoredOrder | None:
         """The order as it stands; None when it is unknown."""

@@ -1,6 +1,6 @@
 """What checkout asks its database about money at providers: reads, and what was left undone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -50,10 +50,10 @@ class Holding(NamedTuple):
 
 
 class UnwantedReceipt(NamedTuple):
-    """Money that no order stands for, and whose order it names."""
+    """Money that no order stands for, and what of it has not gone back and is not on its way, in minor units."""
 
     receipt: Receipt
-    order_id: UUID
+    left_minor: int
 
 
 class UntoldEvent(NamedTuple):
@@ -67,8 +67,10 @@ class UntoldEvent(NamedTuple):
 class MoneyStore:
     """Receipts, refunds and findings in checkout's database."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, report: Callable[[Finding], None]) -> None:
+        """report: is told of each finding when it is stored for the first time."""
         self._pool = pool
+        self._report = report
 
     async def read_refund(self, refund_id: UUID) -> StoredRefund:
         """Raises REFUND_NOT_FOUND."""
@@ -128,11 +130,11 @@ class MoneyStore:
         """Those that are new."""
         found = list(findings)
 
-        async def work(connection: Connection) -> None:
-            await write_findings(connection, found)
+        async def work(connection: Connection) -> list[Finding]:
+            return await write_findings(connection, found)
 
-        if found:
-            await in_transaction(self._pool, work)
+        for finding in await in_transaction(self._pool, work) if found else []:
+            self._report(finding)
 
     async def read_holdings(self, provider: str) -> list[Holding]:
         """What the provider should hold for us by our rows, per currency."""
@@ -140,10 +142,10 @@ class MoneyStore:
             return [Holding(*row.values()) for row in await queries.sum_holdings(connection, provider)]
 
     async def find_unreturned(self, count_max: int) -> list[UnwantedReceipt]:
-        """Money that no order stands for and that has not gone back, oldest first."""
+        """Money that no order stands for and of which something is left, oldest first."""
         async with reading(self._pool) as connection:
-            receipts = [receipt_of(row) for row in await queries.find_unreturned(connection, count_max)]
-        return [UnwantedReceipt(each, each.order_id) for each in receipts if each.order_id is not None]
+            rows = await queries.find_unreturned(connection, count_max)
+        return [UnwantedReceipt(receipt_of(row), row["left_minor"]) for row in rows]
 
     async def find_uncompleted_refunds(self, count_max: int) -> list[UUID]:
         """Refunds that are not booked, oldest first."""

@@ -43,6 +43,7 @@ def payment_of(row: Record) -> Payment | None:
         paid_at=row["paid_at"],
         is_late=row["is_late"],
         mismatch=row["mismatch"],
+        refunded_minor=row["refunded_minor"],
         closing_at=row["closing_at"],
         closed_at=row["closed_at"],
         created_at=row["payment_created_at"],

@@ -1,7 +1,7 @@
 """Writing what a command decided: rows that are new are inserted, those that changed are updated."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from services.checkout.domain.findings import Finding
@@ -23,8 +23,8 @@ from services.checkout.store.statements import columns, queries
 from services.runtime.database import Connection
 
 
-async def write(connection: Connection, state: State, change: Change[Any]) -> None:
-    """Writes the rows that differ from what was loaded."""
+async def write(connection: Connection, state: State, change: Change[Any]) -> list[Finding]:
+    """Writes the rows that differ from what was loaded; answers the findings that nobody had made before."""
     if change.order is not None and change.order != state.order:
         await _write_order(connection, state.order, change.order)
     if change.payment is not None and change.payment != state.payment:
@@ -35,8 +35,7 @@ async def write(connection: Connection, state: State, change: Change[Any]) -> No
         await _write_refund(connection, state, change.refund)
     if change.event is not None:
         await _write_event(connection, state, change)
-    if change.findings:
-        await write_findings(connection, change.findings)
+    return await write_findings(connection, change.findings) if change.findings else []
 
 
 async def _write_order(connection: Connection, before: Order | None, order: Order) -> None:
@@ -109,7 +108,8 @@ async def _write_event(connection: Connection, state: State, change: Change[Any]
         )
 
 
-async def write_findings(connection: Connection, findings: Iterable[Finding]) -> None:
+async def write_findings(connection: Connection, found: Sequence[Finding]) -> list[Finding]:
     """Those that are new."""
-    rows = [(f.kind, f.provider, f.subject, f.order_id, json.dumps(dict(f.details))) for f in findings]
-    await queries.put_findings(connection, *columns(rows))
+    rows = [(f.kind, f.provider, f.subject, f.order_id, json.dumps(dict(f.details))) for f in found]
+    new = {tuple(row) for row in await queries.put_findings(connection, *columns(rows))}
+    return [finding for finding in found if (finding.kind, finding.provider, finding.subject) in new]

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from services.ledger.domain.commands import ExpireGrant, RevokeGrant
 from services.ledger.domain.entry import Entry
+from services.ledger.domain.expiries import expiry_record
 from services.ledger.domain.kinds import CommandKind, CommandState, GrantState, TransferKind
 from services.ledger.domain.matching import different_place
 from services.ledger.domain.records import BREAKAGE_CODE, Account, CommandRecord, Grant
 from services.ledger.domain.results import Expired, RevokedGrant
 from services.ledger.domain.state import State
 from services.ledger.errors import GrantAlreadySpent, GrantExistsWithDifferentField
-from services.runtime.ids import fingerprint
 
 
 def revoke_grant(command: RevokeGrant, state: State, entry: Entry) -> RevokedGrant:
@@ -58,7 +58,7 @@ def expire_grant(command: ExpireGrant, state: State, entry: Entry) -> Expired:
     grant.expired_minor += free_minor
     state.change_grant(grant)
     state.note_balance(grant)
-    state.make_command(_expiry_record(command, entry))
+    state.make_command(expiry_record(command, entry, str(command.grant_id)))
     return Expired(free_minor)
 
 
@@ -116,22 +116,6 @@ def _already_spent(grant: Grant, revoked: RevokedGrant) -> GrantAlreadySpent:
         available_minor=revoked.reversed_minor,
         held_minor=revoked.held_minor,
         spent_minor=revoked.spent_minor,
-    )
-
-
-def _expiry_record(command: ExpireGrant, entry: Entry) -> CommandRecord:
-    return CommandRecord(
-        command.book_id,
-        command.expiry_id,
-        CommandKind.EXPIRY,
-        command.owner_id,
-        command.currency,
-        fingerprint("expiry", str(command.grant_id)),
-        CommandState.DONE,
-        entry.transfers[0].seq if entry.transfers else None,
-        len(entry.transfers),
-        entry.book.now,
-        is_new=True,
     )
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from services.ledger.domain.commands import ExpireTransfer, PostTransaction, Target, TransferOrder
 from services.ledger.domain.entry import Entry
-from services.ledger.domain.kinds import CommandKind, CommandState, TransferKind
+from services.ledger.domain.expiries import expiry_record
+from services.ledger.domain.kinds import CommandKind, TransferKind
 from services.ledger.domain.records import Account, CommandRecord, Movement
 from services.ledger.domain.results import Expired, Transfer
 from services.ledger.domain.state import State
@@ -15,7 +16,6 @@ from services.ledger.errors import (
     TransferKindUnsuitable,
     TransferNotFound,
 )
-from services.runtime.ids import fingerprint
 
 # What a reversal can take back. A reversal is final.
 _REVERSIBLE = (TransferKind.POSTED, TransferKind.CAPTURE)
@@ -41,7 +41,7 @@ def expire_transfer(command: ExpireTransfer, state: State, entry: Entry) -> Expi
         return Expired(None)
     held_minor = hold.left_minor
     _free(command.expiry_id, hold, entry)
-    state.make_command(_expiry_record(command, entry))
+    state.make_command(expiry_record(command, entry, str(command.target.transaction_id), command.target.position))
     return Expired(held_minor)
 
 
@@ -111,22 +111,6 @@ def _require_left(movement: Movement, target: Target, amount_minor: int) -> None
 def _unsuitable(movement: Movement, target: Target) -> TransferKindUnsuitable:
     return TransferKindUnsuitable(
         transaction_id=target.transaction_id, index=target.position, kind=movement.transfer.kind
-    )
-
-
-def _expiry_record(command: ExpireTransfer, entry: Entry) -> CommandRecord:
-    return CommandRecord(
-        command.book_id,
-        command.expiry_id,
-        CommandKind.EXPIRY,
-        command.owner_id,
-        command.currency,
-        fingerprint("expiry", str(command.target.transaction_id), command.target.position),
-        CommandState.DONE,
-        entry.transfers[0].seq,
-        len(entry.transfers),
-        entry.book.now,
-        is_new=True,
     )
 
 

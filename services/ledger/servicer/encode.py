@@ -1,10 +1,6 @@
 """Results to messages."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from functools import lru_cache
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from quittance.errors.v1 import refusal_pb2
 from quittance.ledger.v1 import ledger_pb2
@@ -20,6 +16,7 @@ from services.ledger.domain.results import (
 from services.ledger.errors import DOMAIN
 from services.runtime.errors import ServiceError
 from services.runtime.grpc_errors import refusal_message
+from services.runtime.times import timestamp_of
 
 KINDS = {
     TransferKind.POSTED: ledger_pb2.TRANSFER_KIND_POSTED,
@@ -50,7 +47,7 @@ def transaction_results(
     for message, outcome in zip(asked, outcomes, strict=True):
         result = add(transaction_id=message.transaction_id)
         if isinstance(outcome, PostedTransaction):
-            result.create_time.CopyFrom(_timestamp(outcome.created_at))
+            result.create_time.CopyFrom(timestamp_of(outcome.created_at))
             for transfer in outcome.transfers:
                 result.transfers.add(
                     sequence=transfer.seq,
@@ -86,7 +83,7 @@ def transaction(view: TransactionView) -> ledger_pb2.PostedTransaction:
         metadata=view.metadata or {},
         first_sequence=view.first_seq,
         transfer_count=view.transfer_count,
-        create_time=_timestamp(view.created_at),
+        create_time=timestamp_of(view.created_at),
     )
 
 
@@ -98,8 +95,8 @@ def account(view: AccountView) -> ledger_pb2.Account:
         posted_minor=view.posted_minor,
         held_minor=view.held_minor,
         floor_minor=view.floor_minor,
-        create_time=_timestamp(view.opened_at),
-        close_time=_timestamp(view.closed_at) if view.closed_at is not None else None,
+        create_time=timestamp_of(view.opened_at),
+        close_time=timestamp_of(view.closed_at),
     )
 
 
@@ -112,10 +109,10 @@ def grant(view: GrantView) -> ledger_pb2.Grant:
         held_minor=view.held_minor,
         category=_CATEGORIES[view.category],
         priority=view.priority,
-        create_time=_timestamp(view.created_at),
-        expire_time=_timestamp(view.expires_at) if view.expires_at is not None else None,
+        create_time=timestamp_of(view.created_at),
+        expire_time=timestamp_of(view.expires_at),
         source_account=view.source_code,
-        effective_time=_timestamp(view.effective_at),
+        effective_time=timestamp_of(view.effective_at),
     )
 
 
@@ -123,7 +120,7 @@ def grant_result(grant_id: str, outcome: GrantView | ServiceError) -> ledger_pb2
     """One element of GrantCreditsBatch's answer; a refusal stands inside it."""
     if isinstance(outcome, ServiceError):
         return ledger_pb2.GrantResult(grant_id=grant_id, refusal=refusal(outcome))
-    return ledger_pb2.GrantResult(grant_id=grant_id, create_time=_timestamp(outcome.created_at))
+    return ledger_pb2.GrantResult(grant_id=grant_id, create_time=timestamp_of(outcome.created_at))
 
 
 def hold(view: HoldView) -> ledger_pb2.Hold:
@@ -143,7 +140,7 @@ def hold(view: HoldView) -> ledger_pb2.Hold:
         held_minor=view.held_minor,
         captured_minor=view.captured_minor,
         parts=parts,
-        expire_time=_timestamp(view.expires_at),
+        expire_time=timestamp_of(view.expires_at),
     )
 
 
@@ -163,15 +160,7 @@ def transfer(listed: ListedTransfer) -> ledger_pb2.Transfer:
         credit_posted_minor=row.credit_posted_minor,
         credit_held_minor=row.credit_held_minor,
         reason=row.reason,
-        create_time=_timestamp(row.created_at),
+        create_time=timestamp_of(row.created_at),
         target_sequence=row.target_seq or 0,
-        expire_time=_timestamp(listed.expires_at) if listed.expires_at is not None else None,
+        expire_time=timestamp_of(listed.expires_at),
     )
-
-
-# All results of one book in one group have the same time.
-@lru_cache(maxsize=100)
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -1,14 +1,11 @@
 """Results about wallets to messages."""
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from quittance.ledger.v1 import ledger_pb2
 from services.ledger.domain.kinds import CreditCategory
 from services.ledger.domain.results import Refund, RevokedGrant
 from services.ledger.domain.wallet import Balances, NextExpiry, StatementEntry, StatementView, WalletView
 from services.ledger.servicer.encode import KINDS, grant
+from services.runtime.times import timestamp_of
 
 
 def wallet(view: WalletView) -> ledger_pb2.GetWalletResponse:
@@ -57,7 +54,7 @@ def refund(result: Refund) -> ledger_pb2.RefundCreditsResponse:
             hold_id=str(result.hold_id),
             amount_minor=result.amount_minor,
             parts=parts,
-            create_time=_timestamp(result.created_at),
+            create_time=timestamp_of(result.created_at),
         )
     )
 
@@ -71,7 +68,7 @@ def _balances(balances: Balances) -> ledger_pb2.CategoryBalance:
 
 
 def _next_expiry(expiry: NextExpiry) -> ledger_pb2.NextExpiry:
-    return ledger_pb2.NextExpiry(expire_time=_timestamp(expiry.expires_at), amount_minor=expiry.amount_minor)
+    return ledger_pb2.NextExpiry(expire_time=timestamp_of(expiry.expires_at), amount_minor=expiry.amount_minor)
 
 
 def _entry(entry: StatementEntry) -> ledger_pb2.StatementEntry:
@@ -84,11 +81,5 @@ def _entry(entry: StatementEntry) -> ledger_pb2.StatementEntry:
         change_minor=entry.change_minor,
         balance_minor=entry.balance_minor,
         reason=entry.reason,
-        create_time=_timestamp(entry.created_at),
+        create_time=timestamp_of(entry.created_at),
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -1,7 +1,7 @@
 """What proving the ledger asks of its database: verifications and what they found, seals, the trial balance."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from services.ledger.domain.findings import Finding, FindingKind, StoredFinding, VerifiedBook
@@ -10,7 +10,13 @@ from services.ledger.domain.trial_balance import TrialBalanceRow
 from services.ledger.errors import BookNotFound
 from services.ledger.store.statements import columns, queries
 from services.ledger.store.verifying import PAGE_ROWS, BookVerification, Event
-from services.runtime.database import Connection, Pool, Record, in_transaction, reading
+from services.runtime.database import Connection, Pool, Record, in_transaction, reading, snapshot
+from services.runtime.pacing import Pace
+
+# How much of the time proving may take, in this process and its database. Sealing has to keep up with what is made.
+_SEALING = Pace(0.3)
+_VERIFYING_WHAT_IS_DUE = Pace(0.2)
+_VERIFYING_FOR_A_CALLER = Pace(0.5)
 
 
 class RangeIncomplete(Exception):
@@ -39,8 +45,8 @@ class ProofStore:
 
     async def verify_book(self, book_id: int, known_seals: Mapping[int, bytes]) -> AsyncGenerator[Event, None]:
         """Verifies one book in one snapshot and stores what was found, once it has been seen to its end."""
-        async with self._snapshot() as connection:
-            verification = BookVerification(connection, book_id, known_seals)
+        async with snapshot(self._pool) as connection:
+            verification = BookVerification(connection, book_id, known_seals, _VERIFYING_FOR_A_CALLER)
             async with aclosing(verification.run()) as events:
                 async for event in events:
                     if isinstance(event, VerifiedBook):
@@ -52,11 +58,11 @@ class ProofStore:
 
     async def verify_due_book(self, book_id: int, interval: timedelta) -> tuple[VerifiedBook, list[Finding]] | None:
         """Verifies a book unless another process does, or has within the interval. The findings are the new ones."""
-        async with self._snapshot() as connection:
+        async with snapshot(self._pool) as connection:
             turn = await queries.lock_verification(connection, book_id, interval)
             if turn["is_done"] or not turn["is_locked"]:
                 return None
-            verification = BookVerification(connection, book_id, {})
+            verification = BookVerification(connection, book_id, {}, _VERIFYING_WHAT_IS_DUE)
             async with aclosing(verification.run()) as events:
                 async for event in events:
                     if isinstance(event, VerifiedBook):
@@ -95,14 +101,6 @@ class ProofStore:
             records = await queries.trial_balance(connection, currency, account)
         return [TrialBalanceRow(of, code, int(posted), int(held), count) for of, code, posted, held, count in records]
 
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Connection]:
-        async with (
-            reading(self._pool) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
-
     async def _store(self, result: VerifiedBook, findings: Sequence[Finding]) -> list[Finding]:
         """Stores the findings once, and that the book was verified; those that nobody had found before."""
 
@@ -134,12 +132,13 @@ class ProofStore:
 async def _hash_range(connection: Connection, sealing: SealHash, book_id: int, from_seq: int, to_seq: int) -> None:
     next_seq = from_seq
     while next_seq <= to_seq:
-        records = await queries.walk_transfers(connection, book_id, next_seq - 1, to_seq, PAGE_ROWS)
-        for transfer in (StoredTransfer(*record) for record in records):
-            if transfer.seq != next_seq:
-                break
-            sealing.add(transfer)
-            next_seq += 1
+        async with _SEALING.piece():
+            records = await queries.walk_transfers(connection, book_id, next_seq - 1, to_seq, PAGE_ROWS)
+            for transfer in (StoredTransfer(*record) for record in records):
+                if transfer.seq != next_seq:
+                    break
+                sealing.add(transfer)
+                next_seq += 1
         if next_seq <= to_seq and (not records or next_seq <= records[-1]["seq"]):
             raise RangeIncomplete(f"transfer {next_seq} of book {book_id} is missing")
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from quittance.money.v1 import money_pb2
 from quittance.vouchers.v1 import campaign_pb2
 from services.runtime.ids import parse_id
-from services.runtime.times import parse_time
+from services.runtime.times import parse_time, timestamp_of
 from services.vouchers.domain.campaigns import USES_PER_CUSTOMER_DEFAULT, Campaign, CampaignRules
 from services.vouchers.domain.effects import (
     BASIS_POINTS_ALL,
@@ -20,7 +20,6 @@ from services.vouchers.domain.effects import (
     ProductSelection,
 )
 from services.vouchers.domain.kinds import CampaignState, Stacking, UseRule
-from services.vouchers.servicer.times import timestamp
 
 STATES = {
     CampaignState.DRAFT: campaign_pb2.CAMPAIGN_STATE_DRAFT,
@@ -85,8 +84,8 @@ def rules_message(campaign_id: UUID, rules: CampaignRules) -> campaign_pb2.Campa
         uses_per_period_max=rules.uses_per_period_max or 0,
         period_days=rules.period_days or 0,
         budget_minor=rules.budget_minor or 0,
-        start_time=timestamp(rules.starts_at),
-        end_time=timestamp(rules.ends_at),
+        start_time=timestamp_of(rules.starts_at),
+        end_time=timestamp_of(rules.ends_at),
         order_minimum_minor=rules.order_minimum_minor,
         included_products=_selected(rules.included_products),
         excluded_products=_selected(rules.excluded_products),

@@ -1,13 +1,11 @@
 """What is answered about codes, as messages."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from quittance.vouchers.v1 import codes_pb2
 from services.runtime.errors import ServiceError
 from services.runtime.grpc_errors import refusal_message
+from services.runtime.times import timestamp_of
 from services.vouchers.domain.code_batches import BatchKind, BatchState, CodeBatch
 from services.vouchers.domain.code_changes import CodeChange, CodeScope
 from services.vouchers.domain.code_history import EventKind, VoucherEvent, VoucherView
@@ -36,11 +34,11 @@ def voucher(stored: Voucher) -> codes_pb2.Voucher:
         code=stored.code,
         uses_max=stored.uses_max or 0,
         uses=stored.uses,
-        create_time=_timestamp(stored.created_at),
+        create_time=timestamp_of(stored.created_at),
         customer_id=str(stored.customer_id or ""),
-        expire_time=_timestamp(stored.expires_at),
+        expire_time=timestamp_of(stored.expires_at),
         batch_id=str(stored.batch_id or ""),
-        deactivate_time=_timestamp(stored.deactivated_at),
+        deactivate_time=timestamp_of(stored.deactivated_at),
     )
 
 
@@ -64,13 +62,13 @@ def batch(stored: CodeBatch) -> codes_pb2.CodeBatch:
         code_count=stored.code_count,
         uses_max=stored.uses_max or 0,
         format=codes_pb2.CodeFormat(**stored.format._asdict()) if stored.format else None,
-        expire_time=_timestamp(stored.expires_at),
+        expire_time=timestamp_of(stored.expires_at),
         kind=_KINDS[stored.kind],
         state=_STATES[stored.state],
         made=stored.made,
-        create_time=_timestamp(stored.created_at),
-        finish_time=_timestamp(stored.finished_at),
-        deactivate_time=_timestamp(stored.deactivated_at),
+        create_time=timestamp_of(stored.created_at),
+        finish_time=timestamp_of(stored.finished_at),
+        deactivate_time=timestamp_of(stored.deactivated_at),
         failure=stored.failure or "",
     )
 
@@ -101,7 +99,7 @@ def change(stored: CodeChange) -> codes_pb2.CodeChange:
         target_id=str(stored.target_id),
         campaign_id=str(stored.campaign_id),
         active=stored.is_active,
-        create_time=_timestamp(stored.created_at),
+        create_time=timestamp_of(stored.created_at),
         note=stored.note,
     )
 
@@ -115,18 +113,10 @@ def _imported(outcome: ImportedCode | ServiceError, *, dry_run: bool) -> codes_p
 
 def _event(event: VoucherEvent) -> codes_pb2.VoucherEvent:
     message = codes_pb2.VoucherEvent(
-        event_time=_timestamp(event.at), kind=_EVENTS[event.kind], redemption_id=str(event.redemption_id or "")
+        event_time=timestamp_of(event.at), kind=_EVENTS[event.kind], redemption_id=str(event.redemption_id or "")
     )
     if event.change is not None:
         message.scope = _SCOPES[event.change.scope]
         message.change_id = str(event.change.change_id)
         message.note = event.change.note
     return message
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

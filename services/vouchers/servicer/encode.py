@@ -7,6 +7,7 @@ from uuid import UUID
 from quittance.vouchers.v1 import vouchers_pb2
 from services.runtime.errors import ServiceError
 from services.runtime.grpc_errors import refusal_message
+from services.runtime.times import timestamp_of
 from services.vouchers.domain.kinds import RedemptionState
 from services.vouchers.domain.offers import InWallet
 from services.vouchers.domain.redemptions import Benefit, Credit, LineDiscount, Redemption
@@ -14,7 +15,6 @@ from services.vouchers.domain.results import AssessedVoucher, QualifiedCampaign
 from services.vouchers.domain.vouchers import mask_code
 from services.vouchers.errors import DOMAIN
 from services.vouchers.servicer.campaign_messages import STACKING
-from services.vouchers.servicer.times import timestamp
 
 _STATES = {
     RedemptionState.RESERVED: vouchers_pb2.REDEMPTION_STATE_RESERVED,
@@ -97,11 +97,8 @@ def _fill(message: vouchers_pb2.Redemption, stored: Redemption) -> None:
     message.voucher_id = str(stored.voucher_id or "")
     message.campaign_id = str(stored.campaign_id or "")
     message.state = _STATES[stored.state]
-    message.create_time.FromDatetime(stored.created_at)
-    if stored.updated_at == stored.created_at:
-        message.update_time.CopyFrom(message.create_time)
-    else:
-        message.update_time.FromDatetime(stored.updated_at)
+    message.create_time.CopyFrom(timestamp_of(stored.created_at))
+    message.update_time.CopyFrom(timestamp_of(stored.updated_at))
     if stored.benefit is not None:
         message.campaign_revision = stored.benefit.revision
         message.discount_minor = stored.benefit.discount_minor
@@ -114,7 +111,7 @@ def _credit_grant(credit: Credit, campaign_id: UUID | None) -> vouchers_pb2.Cred
     return vouchers_pb2.CreditGrant(
         amount_minor=credit.amount_minor,
         priority=credit.priority,
-        expire_time=timestamp(credit.expires_at),
+        expire_time=timestamp_of(credit.expires_at),
         source_account=f"campaign:{campaign_id}",
     )
 

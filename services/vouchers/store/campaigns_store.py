@@ -4,11 +4,10 @@ Each write is a transaction of its own. Redemptions of the campaign wait for it,
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.runtime.database import Connection, Pool, Record, in_transaction, reading
+from services.runtime.database import Connection, Pool, Record, in_transaction, reading, snapshot
 from services.vouchers.domain.campaign_life import (
     CampaignChange,
     CampaignEdit,
@@ -98,14 +97,14 @@ class CampaignsStore:
 
     async def list_revisions(self, campaign_id: UUID, below: int, count_max: int) -> list[CampaignRevision]:
         """The campaign's revisions below one, newest first. Raises CAMPAIGN_NOT_FOUND."""
-        async with reading(self._pool) as connection, _one_moment(connection):
+        async with snapshot(self._pool) as connection:
             await _load(connection, campaign_id)
             records = await queries.list_revisions(connection, campaign_id, min(below, _REVISION_MAX), count_max)
         return [_revision_of(record) for record in records]
 
     async def report(self, campaign_id: UUID, *, with_codes: bool) -> CampaignReport:
         """The campaign and its codes at one moment. Raises CAMPAIGN_NOT_FOUND."""
-        async with reading(self._pool) as connection, _one_moment(connection):
+        async with snapshot(self._pool) as connection:
             campaign = await _load(connection, campaign_id)
             is_wanted = with_codes and campaign.codes <= CODES_REPORTED_MAX
             records = await queries.list_few_codes(connection, campaign_id) if is_wanted else []
@@ -154,8 +153,3 @@ def _revision_of(record: Record) -> CampaignRevision:
 
 def _reported_code(record: Record) -> ReportedCode:
     return ReportedCode(record["voucher_id"], record["code"], record["uses"], record["uses_max"])
-
-
-def _one_moment(connection: Connection) -> AbstractAsyncContextManager[object]:
-    """A snapshot that all statements of a read share."""
-    return connection.transaction(isolation="repeatable_read", readonly=True)

@@ -1,10 +1,13 @@
 """Rows of batches, switches and shown vouchers to values and back."""
 
+from dataclasses import replace
+
 from services.runtime.database import Record
 from services.vouchers.domain.code_batches import BatchKind, BatchState, CodeBatch, NewBatch
 from services.vouchers.domain.code_changes import CodeChange, CodeScope
 from services.vouchers.domain.codes import CodeFormat
 from services.vouchers.domain.vouchers import Voucher
+from services.vouchers.store.rows import voucher_of
 
 
 def batch_of(row: Record | None) -> CodeBatch | None:
@@ -50,18 +53,7 @@ def change_of(row: Record) -> CodeChange:
 
 def shown_voucher_of(row: Record, batch: CodeBatch | None) -> Voucher:
     """The voucher in a row of `show_voucher` or of its table, its code as it is printed."""
-    return Voucher(
-        voucher_id=row["voucher_id"],
-        campaign_id=row["campaign_id"],
-        code=printed_code(row, batch),
-        uses_max=row["uses_max"],
-        customer_id=row["customer_id"],
-        expires_at=row["expires_at"],
-        uses=row["uses"],
-        created_at=row["created_at"],
-        batch_id=row["batch_id"],
-        deactivated_at=row["deactivated_at"],
-    )
+    return replace(voucher_of(row), code=printed_code(row, batch))
 
 
 def printed_code(row: Record, batch: CodeBatch | None) -> str:

@@ -5,11 +5,10 @@ campaigns only, and reads since when codes are off after that.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from uuid import UUID
 
-from services.runtime.database import Connection, Pool, in_transaction, reading
+from services.runtime.database import Connection, Pool, in_transaction, snapshot
 from services.vouchers.domain.code_batches import BatchState, CodeBatch
 from services.vouchers.domain.code_changes import CodeChange, CodeScope, NewChange, check_same_change
 from services.vouchers.domain.code_history import VoucherView
@@ -64,7 +63,7 @@ class CodesStore:
 
         Raises VOUCHER_NOT_FOUND, CODE_MISTYPED.
         """
-        async with reading(self._pool) as connection, _one_moment(connection):
+        async with snapshot(self._pool) as connection:
             found = await find_vouchers(connection, [reference])
             shown = await _show(connection, found[reference][0]) if reference in found else None
             if shown is None:
@@ -150,8 +149,3 @@ async def _changes_of(connection: Connection, voucher: Voucher) -> Sequence[Code
     targets = [voucher.voucher_id, voucher.campaign_id, *([voucher.batch_id] if voucher.batch_id else [])]
     records = await queries.list_code_changes(connection, targets, voucher.created_at, CHANGES_SHOWN_MAX)
     return [change_of(record) for record in records]
-
-
-def _one_moment(connection: Connection) -> AbstractAsyncContextManager[object]:
-    """A snapshot that all statements of a read share."""
-    return connection.transaction(isolation="repeatable_read", readonly=True)

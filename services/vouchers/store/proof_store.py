@@ -1,11 +1,11 @@
 """What proving the vouchers asks of their database: verifications and what they found."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from uuid import UUID
 
-from services.runtime.database import Connection, Pool, Record, in_transaction, reading
+from services.runtime.database import Connection, Pool, Record, in_transaction, reading, snapshot
 from services.vouchers.domain.findings import Finding, FindingKind, StoredFinding, VerifiedCampaign
 from services.vouchers.domain.paging import Place
 from services.vouchers.errors.campaigns import CampaignNotFound
@@ -37,7 +37,7 @@ class ProofStore:
 
     async def verify(self, campaign_id: UUID | None) -> AsyncGenerator[Event, None]:
         """Verifies one campaign in one snapshot and stores what was found, once it has been seen to its end."""
-        async with self._snapshot() as connection:
+        async with snapshot(self._pool) as connection:
             verification = CampaignVerification(connection, campaign_id)
             async with aclosing(verification.run()) as events:
                 async for event in events:
@@ -52,7 +52,7 @@ class ProofStore:
         self, campaign_id: UUID | None, interval: timedelta
     ) -> tuple[VerifiedCampaign, list[Finding]] | None:
         """Verifies a campaign unless another process does or has within the interval; the findings are the new ones."""
-        async with self._snapshot() as connection:
+        async with snapshot(self._pool) as connection:
             turn = await queries.lock_verification(connection, campaign_id or _NO_CAMPAIGN, interval)
             if turn["is_done"] or not turn["is_locked"]:
                 return None
@@ -75,14 +75,6 @@ class ProofStore:
         async with reading(self._pool) as connection:
             records = await queries.list_findings(connection, below.moment, below.item_id.bytes, only_open, count_max)
         return [_stored_finding(record) for record in records]
-
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Connection]:
-        async with (
-            reading(self._pool) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
 
     async def _store(self, result: VerifiedCampaign, findings: Sequence[Finding]) -> list[Finding]:
         """Stores the findings once, and that the campaign was verified; those that nobody had found before."""

@@ -1,11 +1,10 @@
 """What redemptions ask of the database: groups of commands committed, assessments, reads."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from uuid import UUID
 
-from services.runtime.database import Connection, Pool, reading
+from services.runtime.database import Connection, Pool, reading, snapshot
 from services.runtime.errors import ServiceError
 from services.vouchers.domain.assessments import assess_stack
 from services.vouchers.domain.code_guessing import GuessLimit, is_guess
@@ -76,7 +75,7 @@ class VouchersStore:
 
     async def _assess(self, references: Sequence[VoucherReference], basket: Basket) -> list[AssessedVoucher]:
         customer_id = basket.customer_id
-        async with reading(self._pool) as connection, _one_moment(connection):
+        async with snapshot(self._pool) as connection:
             found = await find_vouchers(connection, references)
             state, now = await self._rules_for(connection, found, basket)
             guessers = [customer_id] if any(is_guess(reference) for reference in references) else []
@@ -92,7 +91,7 @@ class VouchersStore:
 
     async def qualify_campaigns(self, basket: Basket) -> list[QualifiedCampaign]:
         """What the basket could use without a code being typed, the highest value first; as `assess`."""
-        async with reading(self._pool) as connection, _one_moment(connection):
+        async with snapshot(self._pool) as connection:
             records = await queries.find_usable_vouchers(connection, basket.customer_id, _QUALIFYING_MAX)
             found = {
                 VoucherReference(None, record["voucher_id"]): (record["voucher_id"], record["campaign_id"])
@@ -135,8 +134,3 @@ class VouchersStore:
         state = await load_rules(connection, found, campaigns, customers, now)
         state.qualify = self._qualify
         return state, now
-
-
-def _one_moment(connection: Connection) -> AbstractAsyncContextManager[object]:
-    """A snapshot that all statements of a read share."""
-    return connection.transaction(isolation="repeatable_read", readonly=True)

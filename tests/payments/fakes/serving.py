@@ -29,6 +29,8 @@ class ApiDouble:
         self.keys: dict[str, tuple[str, Answer]] = {}
         self._key_header = key_header
         self._replays_errors = replays_errors
+        # Names of calls that are answered 400, a definite no.
+        self.refused_calls: set[str] = set()
         self._application = web.Application()
         self._runner: web.AppRunner | None = None
 
@@ -64,6 +66,8 @@ class ApiDouble:
             if not self.is_known(request):
                 return _response(self.refusal(401, "invalid_credentials"))
             parameters = await self.read(request)
+            if call in self.refused_calls:
+                return _response(self.refusal(400, "parameter_invalid"))
             fault = self.faults.next(call)
             if fault is Fault.RATE_LIMITED:
                 return _response(self.refusal(429, "too_many_requests"))
