@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from services.ledger.domain.findings import (
-    FINDINGS_OF_A_KIND_MAX,
-    Collector,
     Finding,
     FindingKind,
     VerifiedBook,
@@ -15,6 +13,7 @@ from services.ledger.domain.seals import Seal, StoredTransfer
 from services.ledger.domain.walk import BookWalk, WalkedAccount
 from services.ledger.store.statements import queries
 from services.runtime.database import Connection
+from services.runtime.findings import FINDINGS_OF_A_KIND_MAX, Collector
 
 # Rows read at a time. In the ledger's own process a page is some milliseconds in which nothing else is answered.
 PAGE_ROWS = 1000
@@ -54,7 +53,7 @@ class BookVerification:
     def __init__(self, connection: Connection, book_id: int, known: Mapping[int, bytes]) -> None:
         self._connection = connection
         self._book_id = book_id
-        self.collector = Collector(book_id)
+        self.collector = Collector[FindingKind, Finding](Finding, book_id)
         self._seals = SealWalk(self.collector, known)
         self._sealed_from = 0
 
