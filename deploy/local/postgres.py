@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,9 +65,13 @@ class EmbeddedPostgres:
     a killed run left behind. Every method blocks; from a coroutine call it through `asyncio.to_thread`.
     """
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
-        """`directory` is made when missing; port 0 takes a free one at the first start."""
+    def __init__(self, directory: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+        """`directory` is made when missing; port 0 takes a free one at the first start.
+
+        settings: of the server, besides those that it has anyway, such as shared_buffers: 1GB.
+        """
         self.directory = directory
+        self._settings = settings or {}
         self.port = port
         self._home_found: PostgresHome | None = None
         self._postmaster: psutil.Process | None = None
@@ -197,7 +202,8 @@ class EmbeddedPostgres:
         unfinished.rename(self._home.data)
 
     def _start_on(self, port: int) -> None:
-        (self._home.data / "postgresql.conf").write_text(CONFIGURATION.format(port=port))
+        others = "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
+        (self._home.data / "postgresql.conf").write_text(CONFIGURATION.format(port=port) + others)
         self._home.log.unlink(missing_ok=True)
         options = ["-D", str(self._home.data), "-l", str(self._home.log), "-w", "-t", str(START_TIMEOUT_S)]
         try:

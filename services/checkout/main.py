@@ -49,6 +49,10 @@ class CheckoutSettings(DatabaseSettings):
     address: str = "127.0.0.1:9053"
     # host:port of the HTTP listener for webhooks; port 0 takes a free one, which is logged.
     http_address: str = "127.0.0.1:8080"
+    # For a webhook's body to come, once its headers are there.
+    http_body_timeout_s: float = Field(10.0, gt=0)
+    # A connection without a whole request is closed after this long; longer than proxies keep theirs.
+    http_idle_timeout_s: float = Field(75.0, gt=0)
     # For one question to the ledger or the voucher service.
     peer_timeout_s: float = Field(3.0, gt=0)
     ledger_address: str = Field("127.0.0.1:9051", validation_alias="LEDGER_ADDRESS")
@@ -106,11 +110,17 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
                 "quittance.checkout.v1.PaymentStepsService", add_PaymentStepsServiceServicer_to_server, payment_steps
             ),
         ]
-        webhooks = Webhooks(store, money, providers, unfinished, settings.senders)
+        webhooks = Webhooks(store, money, providers, unfinished, settings.senders, settings.http_body_timeout_s)
+        listener = serving_webhooks(
+            webhooks,
+            settings.http_address,
+            reuse_port=settings.reuse_port,
+            idle_timeout_s=settings.http_idle_timeout_s,
+        )
         async with (
             contextlib.aclosing(payment_workflows),
             repeating("unfinished", settings.unfinished_interval_s, unfinished.hand_over),
-            serving_webhooks(webhooks, settings.http_address, reuse_port=settings.reuse_port) as http_address,
+            listener as http_address,
             Server(settings, domain=DOMAIN, services=services, ready=store.check) as server,
         ):
             yield Serving(server, http_address)

@@ -5,6 +5,7 @@ workflow's: it is only nudged here, and looks at the payment's row by itself whe
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -39,8 +40,7 @@ from services.checkout.unfinished import Unfinished
 from services.runtime.errors import DatabaseUnavailable
 
 BODY_BYTES_MAX = 1024 * 1024
-# For the sender to send its body, and for us to store and apply it.
-_READ_WITHIN_S = 10.0
+# For us to store and apply it.
 _APPLY_WITHIN_S = 8.0
 # How long what is left of a refused body is read, so that its sender gets to see the answer.
 _LINGER_S = 1.0
@@ -71,12 +71,15 @@ class Webhooks:
         providers: PaymentProviders,
         unfinished: Unfinished,
         senders: Senders,
+        body_timeout_s: float,
     ) -> None:
+        """`body_timeout_s`: for a sender to send its body, once its headers are there."""
         self._store = store
         self._money = money
         self._providers = providers
         self._unfinished = unfinished
         self._senders = senders
+        self._body_timeout_s = body_timeout_s
 
     def application(self) -> web.Application:
         """The routes: webhooks, and a sign of life."""
@@ -102,7 +105,7 @@ class Webhooks:
     async def _outcome(self, provider: PaymentProvider, request: web.Request) -> tuple[HTTPStatus, str]:
         """What to answer, and the metric's word for it."""
         try:
-            raw_body = await _read_body(request)
+            raw_body = await _read_body(request, self._body_timeout_s)
             remote = self._senders.address_of(request.remote or "", request.headers.getall("X-Forwarded-For", []))
             webhook = Webhook(request.headers, raw_body, remote, datetime.now(UTC))
             async with asyncio.timeout(_APPLY_WITHIN_S):
@@ -153,11 +156,23 @@ class Webhooks:
 
 
 @asynccontextmanager
-async def serving_webhooks(webhooks: Webhooks, address: str, *, reuse_port: bool) -> AsyncIterator[str]:
-    """Serves them at host:port while the context lasts; gives the address that is really listened on."""
-    # Bodies stay as they came: signatures are over the bytes, and a small zip may be a large body.
+async def serving_webhooks(
+    webhooks: Webhooks, address: str, *, reuse_port: bool, idle_timeout_s: float
+) -> AsyncIterator[str]:
+    """Serves them at host:port while the context lasts; gives the address that is really listened on.
+
+    idle_timeout_s: how long a connection may stay open until the next request's headers are there, however slowly
+    they come.
+    """
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
     runner = web.AppRunner(
-        webhooks.application(), access_log=None, auto_decompress=False, lingering_time=_LINGER_S, shutdown_timeout=2.0
+        webhooks.application(),
+        access_log=None,
+        # Bodies stay as they came: signatures are over the bytes, and a small zip may be a large body.
+        auto_decompress=False,
+        keepalive_timeout=idle_timeout_s,
+        lingering_time=_LINGER_S,
+        shutdown_timeout=2.0,
     )
     await runner.setup()
     try:
@@ -178,10 +193,15 @@ class _BodyTooSlow(Exception):
     """Its sender does not come to an end."""
 
 
+class _BodyCutOff(Exception):
+    """Its sender has gone before the end: nobody is left to see the answer."""
+
+
 # By the first kind that fits.
 _ANSWERS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     _BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"),
     _BodyTooSlow: (HTTPStatus.REQUEST_TIMEOUT, "too_slow"),
+    _BodyCutOff: (HTTPStatus.BAD_REQUEST, "cut_off"),
     HttpProcessingError: (HTTPStatus.BAD_REQUEST, "refused"),
     WebhookNotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
     WebhookRefused: (HTTPStatus.BAD_REQUEST, "refused"),
@@ -192,19 +212,26 @@ _ANSWERS: dict[type[Exception], tuple[HTTPStatus, str]] = {
 }
 
 
-async def _read_body(request: web.Request) -> bytes:
+async def _read_body(request: web.Request, timeout_s: float) -> bytes:
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise _BodyTooLarge
     body = bytearray()
     try:
-        async with asyncio.timeout(_READ_WITHIN_S):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > BODY_BYTES_MAX:
                     raise _BodyTooLarge
     except TimeoutError as error:
         raise _BodyTooSlow from error
+    except ConnectionError as error:
+        raise _BodyCutOff from error
     return bytes(body)
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """False for requests that are no HTTP: whoever sends them gets 400, and must not fill our log with errors."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 async def _is_alive(_request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ Finding = TypeVar("Finding")
 
 
 class Collector(Generic[Kind, Finding]):
-    """The findings of one unit: a book, a campaign.
+    """The findings of one unit, whatever is verified at a time.
 
     finding: makes one of its kind, unit, subject, what was expected, what was found, and by how much it differs.
     """

@@ -12,6 +12,7 @@ from deploy.local.temporal_cli import find_temporal
 
 _LIBRARIES = ("temporalio", "grpcio", "asyncpg", "uvloop")
 _DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
+_SIZES = ("shared_buffers", "max_wal_size")
 
 
 async def conditions_of(stack: Stack) -> dict[str, object]:
@@ -27,7 +28,7 @@ async def conditions_of_database(url: str) -> dict[str, object]:
     """Machine, versions and durability, of what needs no more than a database."""
     connection = await asyncpg.connect(url)
     try:
-        durability = {name: await connection.fetchval(f"show {name}") for name in _DURABILITY}
+        settings = {name: await connection.fetchval(f"show {name}") for name in (*_DURABILITY, *_SIZES)}
         postgres = await connection.fetchval("show server_version")
     finally:
         await connection.close()
@@ -38,7 +39,7 @@ async def conditions_of_database(url: str) -> dict[str, object]:
         "python": platform.python_version(),
         **{library: version(library) for library in _LIBRARIES},
         "postgresql": postgres,
-        **durability,
+        **settings,
     }
 
 

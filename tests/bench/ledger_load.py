@@ -82,7 +82,8 @@ class Requests:
 
     def _next(self, pieces: list[Piece], size: int) -> list[Piece]:
         start, self._at = self._at, (self._at + size) % self._count
-        return (pieces[start : start + size] + pieces)[:size]
+        found = pieces[start : start + size]
+        return found + pieces[: size - len(found)]
 
 
 async def _unary(connection: Connection, headers: bytes, make: Callable[[int], bytes], size: int, end: float) -> int:

@@ -21,6 +21,9 @@ from tests.bench.http2 import connect
 from tests.bench.report import BUILD
 
 _START_TIMEOUT_S = 30
+# A million accounts fit into its memory, and it does not write its whole cache to disk every minute: as a database of
+# that size is run.
+_OF_POSTGRES = {"shared_buffers": "2GB", "max_wal_size": "8GB"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ async def running_ledger(processes: int = 1) -> AsyncIterator[LedgerUnderTest]:
     BUILD.mkdir(exist_ok=True)
     async with AsyncExitStack() as exits:
         directory = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=BUILD)))
-        postgres = EmbeddedPostgres(directory)
+        postgres = EmbeddedPostgres(directory, settings=_OF_POSTGRES)
         exits.callback(postgres.remove)
         await asyncio.to_thread(postgres.start)
         await migrate_up(postgres.url("ledger", "ledger_owner"), migrations_of("ledger"), "ledger_app")

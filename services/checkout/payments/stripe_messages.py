@@ -13,6 +13,8 @@ Amount = Annotated[int, Field(ge=0, le=_AMOUNT_MAX)]
 # Stripe writes currencies small.
 Currency = Annotated[str, Field(pattern="^[a-z]{3}$")]
 Seconds = Annotated[int, Field(ge=0, le=10**11)]
+# One of Stripe's own words, of which it may add more.
+Word = Annotated[str, Field(pattern="^[a-z_]{1,64}$")]
 Metadata = Mapping[str, str]
 
 
@@ -69,7 +71,7 @@ class Refund(Message):
     created: Seconds
     payment_intent: Id | None = None
     metadata: Metadata = {}
-    failure_reason: str | None = None
+    failure_reason: Word | None = None
 
 
 class Dispute(Message):
@@ -78,7 +80,7 @@ class Dispute(Message):
     id: Id
     amount: Amount
     currency: Currency
-    status: Annotated[str, Field(pattern="^[a-z_]{1,64}$")]
+    status: Word
     payment_intent: Id | None = None
 
 

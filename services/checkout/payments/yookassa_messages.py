@@ -92,5 +92,6 @@ class Notification(Message):
     """A webhook."""
 
     type: Literal["notification"]
-    event: str = Field(max_length=100)
+    # Of one that is unknown, this is part of the id that it is stored under.
+    event: str = Field(pattern="^[a-z_.]{1,100}$")
     object: NotifiedObject

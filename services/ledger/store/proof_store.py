@@ -11,6 +11,12 @@ from services.ledger.errors import BookNotFound
 from services.ledger.store.statements import columns, queries
 from services.ledger.store.verifying import PAGE_ROWS, BookVerification, Event
 from services.runtime.database import Connection, Pool, Record, in_transaction, reading, snapshot
+from services.runtime.pacing import Pace
+
+# How much of the time proving may take, in this process and its database. Sealing has to keep up with what is made.
+_SEALING = Pace(0.3)
+_VERIFYING_WHAT_IS_DUE = Pace(0.2)
+_VERIFYING_FOR_A_CALLER = Pace(0.5)
 
 
 class RangeIncomplete(Exception):
@@ -40,7 +46,7 @@ class ProofStore:
     async def verify_book(self, book_id: int, known_seals: Mapping[int, bytes]) -> AsyncGenerator[Event, None]:
         """Verifies one book in one snapshot and stores what was found, once it has been seen to its end."""
         async with snapshot(self._pool) as connection:
-            verification = BookVerification(connection, book_id, known_seals)
+            verification = BookVerification(connection, book_id, known_seals, _VERIFYING_FOR_A_CALLER)
             async with aclosing(verification.run()) as events:
                 async for event in events:
                     if isinstance(event, VerifiedBook):
@@ -56,7 +62,7 @@ class ProofStore:
             turn = await queries.lock_verification(connection, book_id, interval)
             if turn["is_done"] or not turn["is_locked"]:
                 return None
-            verification = BookVerification(connection, book_id, {})
+            verification = BookVerification(connection, book_id, {}, _VERIFYING_WHAT_IS_DUE)
             async with aclosing(verification.run()) as events:
                 async for event in events:
                     if isinstance(event, VerifiedBook):
@@ -126,12 +132,13 @@ class ProofStore:
 async def _hash_range(connection: Connection, sealing: SealHash, book_id: int, from_seq: int, to_seq: int) -> None:
     next_seq = from_seq
     while next_seq <= to_seq:
-        records = await queries.walk_transfers(connection, book_id, next_seq - 1, to_seq, PAGE_ROWS)
-        for transfer in (StoredTransfer(*record) for record in records):
-            if transfer.seq != next_seq:
-                break
-            sealing.add(transfer)
-            next_seq += 1
+        async with _SEALING.piece():
+            records = await queries.walk_transfers(connection, book_id, next_seq - 1, to_seq, PAGE_ROWS)
+            for transfer in (StoredTransfer(*record) for record in records):
+                if transfer.seq != next_seq:
+                    break
+                sealing.add(transfer)
+                next_seq += 1
         if next_seq <= to_seq and (not records or next_seq <= records[-1]["seq"]):
             raise RangeIncomplete(f"transfer {next_seq} of book {book_id} is missing")
 

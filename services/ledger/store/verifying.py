@@ -14,9 +14,10 @@ from services.ledger.domain.walk import BookWalk, WalkedAccount
 from services.ledger.store.statements import queries
 from services.runtime.database import Connection
 from services.runtime.findings import FINDINGS_OF_A_KIND_MAX, Collector
+from services.runtime.pacing import Pace
 
-# Rows read at a time. In the ledger's own process a page is some milliseconds in which nothing else is answered.
-PAGE_ROWS = 1000
+# Rows read at a time: while a page is looked at, two milliseconds or so, nothing else is answered.
+PAGE_ROWS = 250
 _ALL = 2**63 - 1
 
 # What needs no order is asked of the database, which spills to its disk what does not fit into memory.
@@ -50,8 +51,9 @@ Event = Verifying | Finding | VerifiedBook
 class BookVerification:
     """One book, on a connection whose transaction is a repeatable-read snapshot. `known` as SealWalk takes it."""
 
-    def __init__(self, connection: Connection, book_id: int, known: Mapping[int, bytes]) -> None:
+    def __init__(self, connection: Connection, book_id: int, known: Mapping[int, bytes], pace: Pace) -> None:
         self._connection = connection
+        self._pace = pace
         self._book_id = book_id
         self.collector = Collector[FindingKind, Finding](Finding, book_id)
         self._seals = SealWalk(self.collector, known)
@@ -62,10 +64,7 @@ class BookVerification:
         book = await queries.read_next_seq(self._connection, self._book_id)
         accounts = await self._accounts()
         walk = BookWalk(accounts, self.collector)
-        while page := await self._page(walk.last_seq):
-            await self._expect_seals(page[-1].seq)
-            walk.feed(page)
-            self._seals.feed(page)
+        while page := await self._walk_page(walk):
             yield Verifying(len(page))
             for finding in self.collector.take_new():
                 yield finding
@@ -77,9 +76,16 @@ class BookVerification:
             yield finding
         yield self._result(walk, len(accounts))
 
-    async def _page(self, after_seq: int) -> list[StoredTransfer]:
-        records = await queries.walk_transfers(self._connection, self._book_id, after_seq, _ALL, PAGE_ROWS)
-        return [StoredTransfer(*record) for record in records]
+    async def _walk_page(self, walk: BookWalk) -> list[StoredTransfer]:
+        """The next transfers, checked; none behind the last."""
+        async with self._pace.piece():
+            records = await queries.walk_transfers(self._connection, self._book_id, walk.last_seq, _ALL, PAGE_ROWS)
+            page = [StoredTransfer(*record) for record in records]
+            if page:
+                await self._expect_seals(page[-1].seq)
+                walk.feed(page)
+                self._seals.feed(page)
+        return page
 
     async def _accounts(self) -> dict[int, WalkedAccount]:
         accounts: dict[int, WalkedAccount] = {}

@@ -1,0 +1,41 @@
+"""Long work leaves the event loop to others."""
+
+import asyncio
+import time
+
+import pytest
+
+from services.runtime.pacing import Pace
+
+
+@pytest.mark.parametrize(("share", "rest"), [(1.0, 0.0), (0.5, 1.0), (0.2, 4.0)])
+async def test_after_a_piece_others_have_their_share(
+    share: float, rest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    moments = iter((10.0, 10.5))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(moments))
+    async with Pace(share).piece():
+        pass
+    assert slept == [pytest.approx(0.5 * rest)]
+
+
+async def test_others_run_between_two_pieces() -> None:
+    said: list[str] = []
+
+    async def other() -> None:
+        said.append("other")
+
+    pace = Pace(1.0)
+    async with pace.piece():
+        task = asyncio.create_task(other())
+        said.append("first")
+    async with pace.piece():
+        said.append("second")
+    await task
+    assert said == ["first", "other", "second"]
