@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -92,3 +92,10 @@ async def kill_at_random(
             await restart_database(postgres)
         else:
             await asyncio.to_thread(dice.choice(replicas).restart)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """However slow the machine is: what has to be done is done before the callers stop. Only a hang makes it fail."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(RETRY_PAUSE_S)

@@ -11,7 +11,7 @@ from quittance.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from tests.ledger.requests import Customer, in_days, post
 from tests.ledger.soundness import assert_ledger_sound
 from tests.ledger.test_transfer_kinds import CAPTURE, HOLD, RELEASE, REVERSAL, end_of
-from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas
+from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas, until
 
 CALLERS = 12
 LOAD_S = 6.0
@@ -27,6 +27,8 @@ class Caller:
         self._stubs = stubs
         self._dice = dice
         self.acknowledged: dict[str, ledger_pb2.TransactionResult] = {}
+        # Holds among them that nobody but the ledger ends.
+        self.left: set[str] = set()
 
     async def run(self, stopped: asyncio.Event) -> None:
         customer = Customer()
@@ -38,6 +40,7 @@ class Caller:
                 # Left to the ledger, whichever process of it is alive when the time comes.
                 first.transfers[0].expire_time.CopyFrom(in_days(self._dice.uniform(0.5, LOAD_S) / 86_400))
                 await self._make(first)
+                self.left |= self.acknowledged.keys() & {first.transaction_id}
                 continue
             await self._make(first)
             end = self._dice.choice([CAPTURE, RELEASE]) if kind == HOLD else REVERSAL
@@ -73,6 +76,7 @@ async def test_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path, 
         callers = [Caller(stubs, random.Random(dice.random())) for _ in range(CALLERS)]
         working = asyncio.gather(*(caller.run(stopped) for caller in callers))
         await kill_at_random(postgres, replicas, dice, LOAD_S)
+        await until(lambda: all(len(caller.acknowledged) > 1 and caller.left for caller in callers))
         stopped.set()
         await working
         connection = await asyncpg.connect(postgres.url("ledger", "ledger_owner"))

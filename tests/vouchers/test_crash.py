@@ -9,13 +9,14 @@ import asyncpg
 import grpc
 
 from services.runtime.grpc_errors import refusal_of
-from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas
+from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas, until
 from tests.vouchers.requests import Order, Shop, Stub, amount_off
 from tests.vouchers.soundness import assert_vouchers_sound
 
 CALLERS = 12
 LOAD_S = 6.0
 MAYBE = {"DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "OVERLOADED", None}
+ENDS = {"confirmed", "rolled_back"}
 # Uses of the scarce code: fewer than are asked for at any time.
 SCARCE = 3
 
@@ -89,6 +90,7 @@ async def test_kills_under_load_lose_no_redemption_and_double_none(tmp_path: Pat
         stopped = asyncio.Event()
         working = asyncio.gather(*(caller.run(stopped) for caller in callers))
         await kill_at_random(postgres, replicas, dice, LOAD_S)
+        await until(lambda: all(caller.undone and set(caller.states.values()) == ENDS for caller in callers))
         stopped.set()
         await working
         connection = await asyncpg.connect(postgres.url("vouchers", "vouchers_owner"))
