@@ -32,12 +32,10 @@ async def give_back(refund_id: str, patience: Patience) -> payments_pb2.Refund:
     if stored.receipt.standing == payments_pb2.RECEIPT_STANDING_UNWANTED:
         await patience.insist(steps.BOOK_RECEIPT, _receipt_booking(stored))
     refund = await _made(stored.refund, patience)
-    if refund.state == payments_pb2.REFUND_STATE_REFUNDED:
-        await patience.insist(steps.BOOK_REFUND, _refund_booking(stored))
-    else:
-        await _take_booking_back(stored, patience)
-    completed = payments_pb2.CompleteRefundRequest(order_id=refund.order_id, refund_id=refund.refund_id)
-    return (await patience.insist(steps.COMPLETE_REFUND, completed)).refund
+    while not (refund := await _booked(stored, refund.state, patience)).is_completed:
+        # The bank has sent it back while it was being booked.
+        end_run_when_long()
+    return refund
 
 
 async def _read_settled(refund_id: str, patience: Patience) -> payments_pb2.ReadRefundResponse:
@@ -62,6 +60,20 @@ async def _made(refund: payments_pb2.Refund, patience: Patience) -> payments_pb2
             await workflow.sleep(pause, summary="Wait for the provider to finish the refund")
             pause = min(2 * pause, _LOOK_MAX)
     return refund
+
+
+async def _booked(
+    stored: payments_pb2.ReadRefundResponse, state: payments_pb2.RefundState.ValueType, patience: Patience
+) -> payments_pb2.Refund:
+    """The refund as it stands after this state was booked; completed when it is still in this state."""
+    if state == payments_pb2.REFUND_STATE_REFUNDED:
+        await patience.insist(steps.BOOK_REFUND, _refund_booking(stored))
+    else:
+        await _take_booking_back(stored, patience)
+    booked = payments_pb2.CompleteRefundRequest(
+        order_id=stored.refund.order_id, refund_id=stored.refund.refund_id, booked_state=state
+    )
+    return (await patience.insist(steps.COMPLETE_REFUND, booked)).refund
 
 
 async def _take_booking_back(stored: payments_pb2.ReadRefundResponse, patience: Patience) -> None:

@@ -26,7 +26,11 @@ _NOTHING_LEFT = "REFUND_EXCEEDS_PAYMENT"
 
 @workflow.defn(name="LatePaymentWorkflow")
 class LatePaymentWorkflow(Resolvable):
-    """One receipt that no order stands for; its workflow id is "late-payment-<provider>-<payment id>"."""
+    """One receipt that no order stands for; its workflow id is "late-payment-<provider>-<payment id>".
+
+    When somebody gives a part of it back at the provider's dashboard first, the provider refuses to give back all of
+    it. The rest is another workflow's, with "-<what is left>" in its id.
+    """
 
     @workflow.init
     def __init__(self, receipt: payment_workflows_pb2.LatePaymentInput) -> None:
@@ -45,6 +49,8 @@ class LatePaymentWorkflow(Resolvable):
         self, receipt: payment_workflows_pb2.LatePaymentInput
     ) -> payment_workflows_pb2.RefundWorkflowResult:
         name = f"late refund {receipt.provider} {receipt.provider_payment_id}"
+        if receipt.left_minor:
+            name += f" {receipt.left_minor}"
         asked = payments_pb2.RequestRefundRequest(
             refund_id=str(derived_id(UUID(receipt.order_id), name)),
             order_id=receipt.order_id,

@@ -62,18 +62,22 @@ class PaymentWorkflowClient:
             summary="Give money back and book it",
         )
 
-    async def start_late_payment(self, receipt: Receipt) -> None:
-        """Gives a receipt back that no order stands for. Raises WORKFLOWS_UNAVAILABLE."""
+    async def start_late_payment(self, receipt: Receipt, left_minor: int) -> None:
+        """Gives what is left of a receipt back that no order stands for, once. Raises WORKFLOWS_UNAVAILABLE."""
         provider, provider_payment_id = receipt.key
         assert receipt.order_id is not None, "foreign money is left alone"
+        is_whole = left_minor == receipt.amount_minor
         await self._start(
             LATE_PAYMENT_WORKFLOW_TYPE,
             payment_workflows_pb2.LatePaymentInput(
-                order_id=str(receipt.order_id), provider=provider, provider_payment_id=provider_payment_id
+                order_id=str(receipt.order_id),
+                provider=provider,
+                provider_payment_id=provider_payment_id,
+                left_minor=0 if is_whole else left_minor,
             ),
-            workflow_id=f"late-payment-{provider}-{provider_payment_id}",
+            workflow_id=f"late-payment-{provider}-{provider_payment_id}" + ("" if is_whole else f"-{left_minor}"),
             reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            summary=f"Give {written_amount(receipt.amount_minor, receipt.currency)} back that pay no order",
+            summary=f"Give {written_amount(left_minor, receipt.currency)} back that pay no order",
             order_id=receipt.order_id,
         )
 

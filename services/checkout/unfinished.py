@@ -36,7 +36,7 @@ class Unfinished:
                 await self.nudge(event.order_id)
             await self._money.mark_told(event.provider, event.event_id)
         for unwanted in await self._money.find_unreturned(_AT_ONCE_MAX):
-            await self._payments.start_late_payment(unwanted.receipt)
+            await self._payments.start_late_payment(unwanted.receipt, unwanted.left_minor)
         for refund_id in await self._money.find_uncompleted_refunds(_AT_ONCE_MAX):
             await self._payments.start_refund(refund_id)
         for order_id in await self._money.find_unwatched(_AT_ONCE_MAX):
@@ -55,8 +55,9 @@ class Unfinished:
             return
         receipts, refunds = found
         for receipt in receipts:
-            if receipt.standing is ReceiptStanding.UNWANTED and left_of(receipt, refunds) > 0:
-                self.give_back(receipt)
+            left_minor = left_of(receipt, refunds)
+            if receipt.standing is ReceiptStanding.UNWANTED and left_minor > 0:
+                self.give_back(receipt, left_minor)
         for refund in refunds:
             self.carry_out_refund(refund)
 
@@ -65,6 +66,6 @@ class Unfinished:
         if refund.completed_at is None:
             self._payments.in_background(self._payments.start_refund(refund.refund_id))
 
-    def give_back(self, receipt: Receipt) -> None:
+    def give_back(self, receipt: Receipt, left_minor: int) -> None:
         """In the background, at once."""
-        self._payments.in_background(self._payments.start_late_payment(receipt))
+        self._payments.in_background(self._payments.start_late_payment(receipt, left_minor))

@@ -114,7 +114,7 @@ DEEDS = {
     ),
     "a grant is said to have given more": (
         "UPDATE grants SET amount_minor = amount_minor + 1",
-        {"GRANT_DIFFERS"},
+        {"GRANT_DIFFERS", "HOLD_DIFFERS"},
     ),
     "a grant is said to be in effect again": (
         "UPDATE commands SET state = 'live' WHERE kind = 'grant' AND state = 'undone'",
@@ -126,7 +126,7 @@ DEEDS = {
     ),
     "a refund is deleted with its parts": (
         "DELETE FROM refund_parts; DELETE FROM refunds",
-        {"REFUND_DIFFERS", "COMMAND_DIFFERS"},
+        {"REFUND_DIFFERS", "COMMAND_DIFFERS", "GRANT_DIFFERS"},
     ),
     "a transaction's hold is ended once more": (
         "UPDATE transfers SET target_seq = target_seq + 1 WHERE kind = 'release' AND reason = 'test.transaction'",
@@ -169,6 +169,45 @@ DEEDS = {
             "UPDATE grants AS g SET source_account_id = a.account_id FROM accounts AS a"
             " WHERE a.book_id = g.book_id AND a.code = 'breakage'"
         ),
+        {"GRANT_DIFFERS", "HOLD_DIFFERS"},
+    ),
+    "grants get another category": (
+        "UPDATE grants SET category = CASE category WHEN 'paid' THEN 'promotional' ELSE 'paid' END",
+        {"GRANT_DIFFERS", "HOLD_DIFFERS"},
+    ),
+    "grants burn in another order": (
+        "UPDATE grants SET priority = priority + 1",
+        {"GRANT_DIFFERS", "HOLD_DIFFERS"},
+    ),
+    "grants live longer": (
+        "UPDATE grants SET expires_at = expires_at + interval '1 day' WHERE state = 'live'",
+        {"GRANT_DIFFERS"},
+    ),
+    "a grant in place of an expired one lives longer": (
+        (
+            "UPDATE grants AS g SET expires_at = g.expires_at + interval '1 day' FROM refund_parts AS p"
+            " WHERE p.returned_to_grant_id = g.grant_id AND p.grant_id <> g.grant_id"
+        ),
+        {"GRANT_DIFFERS"},
+    ),
+    "a grant begins earlier": (
+        "UPDATE grants SET effective_at = effective_at - interval '1 second'",
+        {"GRANT_DIFFERS", "HOLD_DIFFERS"},
+    ),
+    "a hold is said to have been of more": (
+        "UPDATE holds SET target_minor = target_minor + 1",
+        {"HOLD_DIFFERS"},
+    ),
+    "a hold is said to expire later": (
+        "UPDATE holds SET expires_at = expires_at + interval '1 day'",
+        {"HOLD_DIFFERS"},
+    ),
+    "a refund is said to give another grace": (
+        "UPDATE refunds SET grace_days = grace_days + 1",
+        {"REFUND_DIFFERS", "GRANT_DIFFERS"},
+    ),
+    "more is said to have been held of a revoked grant": (
+        "UPDATE grants SET revoked_held_minor = revoked_held_minor + 1 WHERE revoked_minor > 0",
         {"GRANT_DIFFERS"},
     ),
     "a grant gets another owner": (
@@ -220,7 +259,7 @@ DEEDS = {
     ),
     "a refund is said to have gone on to a source": (
         "UPDATE refund_parts SET returned_to_grant_id = NULL WHERE returned_to_grant_id <> grant_id",
-        {"REFUND_DIFFERS"},
+        {"REFUND_DIFFERS", "GRANT_DIFFERS"},
     ),
     "a transaction's reason is changed": (
         "UPDATE commands SET reason = 'other' WHERE kind = 'transaction'",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from orchestrator.order_requests import CLEARING, UNALLOCATED
-from quittance.checkout.v1 import checkout_pb2, payments_pb2
+from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, payment_workflows_pb2, payments_pb2
+from quittance.checkout.v1.order_steps_pb2_grpc import OrderStepsServiceStub
 from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceStub
 from quittance.ledger.v1 import proof_pb2
 from quittance.ledger.v1.proof_pb2_grpc import ProofServiceStub
@@ -32,6 +33,7 @@ class PaymentStack:
         self.yookassa = YooKassaDouble(f"{webhooks}/yookassa", seed=seed, weather=weather)
         self._exits = AsyncExitStack()
         self.payments: PaymentsServiceStub
+        self.steps: OrderStepsServiceStub
         self.proof: ProofServiceStub
 
     async def __aenter__(self) -> Self:
@@ -57,7 +59,8 @@ class PaymentStack:
             stack = self.running.stack
             checkout = await exits.enter_async_context(open_channel(stack.address("checkout")))
             ledger = await exits.enter_async_context(open_channel(stack.address("ledger")))
-            self.payments, self.proof = PaymentsServiceStub(checkout), ProofServiceStub(ledger)
+            self.payments, self.steps = PaymentsServiceStub(checkout), OrderStepsServiceStub(checkout)
+            self.proof = ProofServiceStub(ledger)
             self._exits = exits.pop_all()
         return self
 
@@ -82,11 +85,32 @@ class PaymentStack:
         intent = self.stripe.pay(self.stripe_session(order))
         return await self.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED), intent
 
-    async def refund(self, order: checkout_pb2.Order, amount_minor: int = 0) -> payments_pb2.Refund:
+    async def refund(
+        self, order: checkout_pb2.Order, amount_minor: int = 0, *, refund_id: str = ""
+    ) -> payments_pb2.Refund:
         request = payments_pb2.RefundPaymentRequest(
-            refund_id=fresh_id(), order_id=order.order_id, amount_minor=amount_minor, reason="customer.request"
+            refund_id=refund_id or fresh_id(),
+            order_id=order.order_id,
+            amount_minor=amount_minor,
+            reason="customer.request",
         )
         return (await self.payments.RefundPayment(request)).refund
+
+    async def poll(self, order_id: str) -> None:
+        """Asks the provider, as the order's workflow does now and then."""
+        await self.steps.ReadPayment(order_steps_pb2.ReadPaymentRequest(order_id=order_id, refresh=True))
+
+    async def reconcile(self) -> payment_workflows_pb2.ReconciliationResult:
+        """As the schedule does it."""
+        request = payment_workflows_pb2.ReconciliationInput(providers=["stripe", "yookassa", "sandbox"], window_s=3600)
+        result: payment_workflows_pb2.ReconciliationResult = await self.running.temporal.execute_workflow(
+            "ReconciliationWorkflow",
+            request,
+            id=f"reconciliation-{fresh_id()}",
+            task_queue="quittance",
+            result_type=payment_workflows_pb2.ReconciliationResult,
+        )
+        return result
 
     async def money(self, order: checkout_pb2.Order) -> payments_pb2.ListOrderMoneyResponse:
         return await self.payments.ListOrderMoney(payments_pb2.ListOrderMoneyRequest(order_id=order.order_id))
@@ -110,6 +134,11 @@ class PaymentStack:
             return received > 0 and is_booked and sum(refund.amount_minor for refund in back) == received
 
         return await self.until_money(order, is_returned)
+
+    def movements(self, order: checkout_pb2.Order) -> list[int]:
+        """What the provider took for an order and gave back, in minor units."""
+        double = self.stripe if order.payment.provider == "stripe" else self.yookassa
+        return [each.amount_minor for each in double.journal.movements if each.order_id == order.order_id]
 
     async def held(self, provider: str) -> int:
         """What the ledger says that the provider holds for us."""

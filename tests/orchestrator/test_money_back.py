@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from quittance.checkout.v1 import checkout_pb2, payment_workflows_pb2, payments_pb2
+from quittance.checkout.v1 import checkout_pb2, payments_pb2
 from tests.faults.proxy import until
 from tests.orchestrator.payment_stack import PaymentStack
 from tests.payments.fakes.faults import Fault
-from tests.shop import CURRENCY, PRICE_MINOR, fresh_id
+from tests.shop import CURRENCY, PRICE_MINOR
 
 REFUNDED = payments_pb2.REFUND_STATE_REFUNDED
 FAILED = payments_pb2.REFUND_STATE_FAILED
@@ -155,7 +155,7 @@ async def test_late_payment_whose_webhook_is_lost_goes_back_too(tills: PaymentSt
     tills.yookassa.pay(payment)
     tills.yookassa.deliveries.url = url
     # It would look again in a minute; the reconciliation is there for the impatient.
-    await reconcile(tills)
+    await tills.reconcile()
     await tills.until_all_returned(order)
     await tills.assert_books_agree()
 
@@ -180,22 +180,9 @@ async def test_dispute_is_a_finding(tills: PaymentStack) -> None:
             await asyncio.sleep(0.05)
 
 
-async def reconcile(tills: PaymentStack) -> payment_workflows_pb2.ReconciliationResult:
-    """As the schedule does it."""
-    request = payment_workflows_pb2.ReconciliationInput(providers=["stripe", "yookassa", "sandbox"], window_s=3600)
-    result: payment_workflows_pb2.ReconciliationResult = await tills.running.temporal.execute_workflow(
-        "ReconciliationWorkflow",
-        request,
-        id=f"reconciliation-{fresh_id()}",
-        task_queue="quittance",
-        result_type=payment_workflows_pb2.ReconciliationResult,
-    )
-    return result
-
-
 async def test_reconciliation_of_what_agrees_finds_nothing_new(tills: PaymentStack) -> None:
     order, _ = await tills.placed_by_stripe()
-    result = await reconcile(tills)
+    result = await tills.reconcile()
     assert [each.provider for each in result.providers] == ["stripe", "yookassa", "sandbox"]
     assert result.providers[0].payments >= 1
     assert await tills.findings(order) == []
@@ -208,6 +195,6 @@ async def test_reconciliation_applies_a_payment_whose_webhook_is_lost(tills: Pay
     url, tills.stripe.deliveries.url = tills.stripe.deliveries.url, ""
     tills.stripe.pay(tills.stripe_session(order))
     tills.stripe.deliveries.url = url
-    await reconcile(tills)
+    await tills.reconcile()
     await tills.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED)
     assert await tills.findings(order) in (["PAYMENT_MISSED"], [])

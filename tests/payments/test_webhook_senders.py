@@ -11,7 +11,7 @@ from services.checkout.senders import Senders, parse_aliases
 from services.runtime.ids import new_id
 from tests.payments.fakes.faults import Fault
 from tests.payments.raw_http import post
-from tests.payments.till import STRANGER, Outcome, Till
+from tests.payments.till import OLD_PATH, STRANGER, Outcome, Till
 
 PATH = "/webhooks/yookassa"
 REFUSED, UNAVAILABLE = Outcome(400, {}), Outcome(503, {})
@@ -63,6 +63,13 @@ async def test_notification_from_somebody_else_through_our_proxy_is_refused(till
     order, body = await till.paid_at_yookassa()
     assert await till.outcome(sent_by(addresses, body)) == REFUSED
     assert await till.shop.payment_state(order.order_id) == "PENDING"
+
+
+async def test_notification_to_an_old_path_is_looked_at_in_the_same_way(till: Till) -> None:
+    """P7"""
+    _, body = await till.paid_at_yookassa()
+    assert await till.outcome(post(OLD_PATH, body, f"X-Forwarded-For: {OTHER}")) == REFUSED
+    assert await till.outcome(post(OLD_PATH, body, f"X-Forwarded-For: {OURS}")) == PAID
 
 
 async def test_notification_with_an_address_per_header_is_refused_by_the_last(till: Till) -> None:

@@ -29,6 +29,8 @@ from tests.payments.raw_http import status_of
 ROLLED_SECRETS = (SECRET, "whsec_of_last_year")
 # The proxy before checkout, as it and as whoever else connects is seen by it.
 PROXY, STRANGER = "127.0.0.1", "127.0.0.2"
+# Where YooKassa's notifications came to before.
+OLD_PATH = "/hooks/money"
 
 # All tables but the migrations' own.
 _TABLES = """
@@ -124,6 +126,7 @@ def _settings(stripe: StripeDouble, yookassa: YooKassaDouble) -> dict[str, str]:
         "YOOKASSA_SECRET_KEY": SECRET_KEY,
         "YOOKASSA_API_BASE": f"{yookassa.address}/v3",
         "CHECKOUT_TRUSTED_PROXIES": f"{PROXY}/32",
+        "CHECKOUT_WEBHOOK_ALIASES": f"{OLD_PATH}=yookassa",
     }
 
 

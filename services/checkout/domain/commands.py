@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from services.checkout.domain.kinds import EventOutcome, OrderState
+from services.checkout.domain.kinds import EventOutcome, OrderState, RefundState
 from services.checkout.domain.orders import Draft, Order, Refusal
 from services.checkout.domain.payments import News, Payment, PaySession
 from services.checkout.domain.prices import Breakdown
@@ -158,9 +158,13 @@ class ApplyRefundNews(OrderCommand[Refund]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteRefund(OrderCommand[Refund]):
-    """The refund is booked, or has failed for good."""
+    """The refund is booked, or has failed for good.
+
+    booked: the state that the ledger was told of; None: whatever it is.
+    """
 
     refund_id: UUID
+    booked: RefundState | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,10 +105,12 @@ def request_refund(command: RequestRefund, state: State) -> Change[Refund]:
 
 
 def complete_refund(command: CompleteRefund, state: State) -> Change[Refund]:
-    """Raises REFUND_NOT_FOUND."""
+    """What has changed since it was booked stays to be booked. Raises REFUND_NOT_FOUND."""
     refund = next((each for each in state.refunds if each.refund_id == command.refund_id), None)
     if refund is None:
         raise RefundNotFound(refund_id=command.refund_id)
+    if command.booked not in (None, refund.state):
+        return Change(refund)
     completed = refund.completed(state.now)
     return Change(completed, refund=completed)
 
@@ -133,9 +135,10 @@ def refund_change(news: RefundNews, state: State) -> Change[Refund] | None:
     known = _known_refund(news, state)
     if known is not None:
         after = known.after(news, state.now)
-        return Change(after, refund=after, findings=_findings_of_refund(after))
+        return Change(after, refund=after, findings=_findings_of_refund(after, receipt, state))
     refund = refund_of_the_provider(receipt.order_id, news, state.now)
-    findings = _findings_of_stranger(refund, receipt, state)
+    made = _finding(FindingKind.REFUND_MADE_AT_PROVIDER, refund)
+    findings = (made, *_findings_of_refund(refund, receipt, state))
     payment = state.payment
     if payment is None or not payment.pays or state.order.state in FORWARD_ONLY:
         return Change(refund, refund=refund, findings=findings)
@@ -164,18 +167,19 @@ def _known_refund(news: RefundNews, state: State) -> Refund | None:
     return None
 
 
-def _findings_of_refund(refund: Refund) -> tuple[Finding, ...]:
-    if refund.state is not RefundState.FAILED:
+def _findings_of_refund(refund: Refund, receipt: Receipt, state: State) -> tuple[Finding, ...]:
+    if refund.state is RefundState.FAILED:
+        return (_finding(FindingKind.REFUND_FAILED, refund, failure=refund.failure or ""),)
+    left_minor = _left_at_the_provider(receipt, refund, state)
+    if refund.state is not RefundState.REFUNDED or left_minor >= 0:
         return ()
-    return (_finding(FindingKind.REFUND_FAILED, refund, failure=refund.failure or ""),)
+    return (_finding(FindingKind.REFUND_EXCEEDS_PAYMENT, refund, left_minor=str(left_minor)),)
 
 
-def _findings_of_stranger(refund: Refund, receipt: Receipt, state: State) -> tuple[Finding, ...]:
-    made = _finding(FindingKind.REFUND_MADE_AT_PROVIDER, refund)
-    left_minor = left_of(receipt, (*state.refunds, refund))
-    if left_minor >= 0:
-        return (made,)
-    return made, _finding(FindingKind.REFUND_EXCEEDS_PAYMENT, refund, left_minor=str(left_minor))
+def _left_at_the_provider(receipt: Receipt, refund: Refund, state: State) -> int:
+    """What has not gone back. What is pending the provider may still refuse, because something else was faster."""
+    others = (each for each in state.refunds if each.refund_id != refund.refund_id)
+    return left_of(receipt, [each for each in (*others, refund) if each.state is RefundState.REFUNDED])
 
 
 def _finding(kind: FindingKind, refund: Refund, **more: str) -> Finding:

@@ -83,13 +83,19 @@ class Refund:
                 raise RefundExistsWithDifferentField(refund_id=self.refund_id, field=field)
 
     def after(self, news: RefundNews, now: datetime) -> "Refund":
-        """The refund as the provider has it. Nothing changes a refund back to pending.
+        """The refund as the provider has it, in whatever order its news come (P3).
 
-        What changes after it was booked, when the customer's bank sends it back, is to be booked again.
+        Nothing changes a refund back to pending, and what its provider calls failed stays failed: a bank sends money
+        back after it went through, never before. A refusal without an id says nothing of a refund that has one.
+        What changes after it was booked is to be booked again.
         """
         if news.state is RefundState.PENDING:
-            return self if self.provider_refund_id else replace(self, provider_refund_id=news.provider_refund_id)
+            is_first = self.state is RefundState.PENDING and self.provider_refund_id is None
+            return replace(self, provider_refund_id=news.provider_refund_id) if is_first else self
         if (news.state, news.provider_refund_id) == (self.state, self.provider_refund_id):
+            return self
+        is_refusal = news.provider_refund_id is None
+        if self.provider_refund_id is not None and (is_refusal or self.state is RefundState.FAILED):
             return self
         failure = (news.failure or "unknown") if news.state is RefundState.FAILED else None
         provider_refund_id = news.provider_refund_id or self.provider_refund_id

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable
 
-from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2
+from quittance.checkout.v1 import checkout_pb2, order_steps_pb2, order_workflow_pb2, payments_pb2
 from quittance.errors.v1 import refusal_pb2
 from services.checkout.domain.commands import EndOrder, SettlePrice
+from services.checkout.domain.kinds import RefundState
 from services.checkout.domain.orders import Draft, OrderAnswer, OrderVoucher, Refusal
 from services.checkout.domain.prices import Breakdown, LineAsked, Price, Product
 from services.checkout.domain.requests import Basket, PlaceRequest
 from services.checkout.servicer.encode import ORDER_STATES
+from services.checkout.servicer.encode_money import REFUND_STATES
 from services.runtime.errors import Status
 from services.runtime.ids import keyed_fingerprint, parse_id
 
 _PAYMENT_WINDOW_S_DEFAULT = 1800
 _PLACE_TIMEOUT_S_DEFAULT = 60
 _ORDER_STATES = {number: state for state, number in ORDER_STATES.items()}
+_REFUND_STATES = {number: state for state, number in REFUND_STATES.items()}
 
 
 def product(message: checkout_pb2.Product) -> Product:
@@ -41,6 +44,11 @@ def basket(message: checkout_pb2.QuoteOrderRequest | checkout_pb2.PlaceOrderRequ
         voucher_codes=tuple(message.voucher_codes),
         use_credits=message.use_credits,
     )
+
+
+def booked_refund_state(number: payments_pb2.RefundState.ValueType) -> RefundState | None:
+    """What of a refund was booked; None: its caller does not say."""
+    return _REFUND_STATES.get(number)
 
 
 def place_request(

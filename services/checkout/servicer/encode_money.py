@@ -11,7 +11,7 @@ _STANDINGS = {
     ReceiptStanding.UNWANTED: payments_pb2.RECEIPT_STANDING_UNWANTED,
     ReceiptStanding.FOREIGN: payments_pb2.RECEIPT_STANDING_FOREIGN,
 }
-_STATES = {
+REFUND_STATES = {
     RefundState.PENDING: payments_pb2.REFUND_STATE_PENDING,
     RefundState.REFUNDED: payments_pb2.REFUND_STATE_REFUNDED,
     RefundState.FAILED: payments_pb2.REFUND_STATE_FAILED,
@@ -46,7 +46,7 @@ def refund(value: Refund) -> payments_pb2.Refund:
         currency=value.currency,
         reason=value.reason,
         source=_SOURCES[value.source],
-        state=_STATES[value.state],
+        state=REFUND_STATES[value.state],
         provider_refund_id=value.provider_refund_id or "",
         failure=value.failure or "",
         is_completed=value.completed_at is not None,

@@ -10,7 +10,7 @@ from services.checkout.domain.findings import clearing_finding
 from services.checkout.domain.receipts import ReceiptKey
 from services.checkout.reconciling import Reconciling
 from services.checkout.refunding import Refunding
-from services.checkout.servicer import encode_money
+from services.checkout.servicer import decode, encode_money
 from services.checkout.store.checkout_store import CheckoutStore
 from services.checkout.store.money_store import MoneyStore
 from services.runtime.ids import parse_id
@@ -63,7 +63,9 @@ class PaymentStepsServicer(payments_pb2_grpc.PaymentStepsServiceServicer):
         """One command."""
         refund = await self._store.execute(
             CompleteRefund(
-                order_id=parse_id(request.order_id, "order_id"), refund_id=parse_id(request.refund_id, "refund_id")
+                order_id=parse_id(request.order_id, "order_id"),
+                refund_id=parse_id(request.refund_id, "refund_id"),
+                booked=decode.booked_refund_state(request.booked_state),
             )
         )
         return payments_pb2.CompleteRefundResponse(refund=encode_money.refund(refund))

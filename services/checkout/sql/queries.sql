@@ -208,16 +208,15 @@ SELECT finding_number, kind, provider, subject, order_id, details, found_at FROM
 WHERE finding_number > $1 ORDER BY finding_number LIMIT $2;
 
 -- name: find_unreturned :many
--- Receipts that no order stands for and that have not been given back: their workflow is started (again).
+-- Receipts that no order stands for and of which something is left, and how much: their workflow is started (again).
 SELECT r.provider, r.provider_payment_id, r.order_id, r.amount_minor, r.currency, r.paid_at, r.standing, r.why,
-    r.created_at
+    r.created_at, (r.amount_minor - f.amount_minor)::bigint AS left_minor
 FROM receipts AS r
-WHERE r.standing = 'unwanted'
-    AND r.amount_minor > (
-        SELECT coalesce(sum(f.amount_minor), 0) FROM refunds AS f
-        WHERE f.provider = r.provider AND f.provider_payment_id = r.provider_payment_id
-            AND f.state = 'refunded' AND f.completed_at IS NOT NULL
-    )
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_minor), 0) AS amount_minor FROM refunds
+    WHERE provider = r.provider AND provider_payment_id = r.provider_payment_id AND state <> 'failed'
+) AS f
+WHERE r.standing = 'unwanted' AND r.amount_minor > f.amount_minor
 ORDER BY r.created_at LIMIT $1;
 
 -- name: find_uncompleted_refunds :many

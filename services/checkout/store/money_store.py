@@ -50,10 +50,10 @@ class Holding(NamedTuple):
 
 
 class UnwantedReceipt(NamedTuple):
-    """Money that no order stands for, and whose order it names."""
+    """Money that no order stands for, and what of it has not gone back and is not on its way, in minor units."""
 
     receipt: Receipt
-    order_id: UUID
+    left_minor: int
 
 
 class UntoldEvent(NamedTuple):
@@ -142,10 +142,10 @@ class MoneyStore:
             return [Holding(*row.values()) for row in await queries.sum_holdings(connection, provider)]
 
     async def find_unreturned(self, count_max: int) -> list[UnwantedReceipt]:
-        """Money that no order stands for and that has not gone back, oldest first."""
+        """Money that no order stands for and of which something is left, oldest first."""
         async with reading(self._pool) as connection:
-            receipts = [receipt_of(row) for row in await queries.find_unreturned(connection, count_max)]
-        return [UnwantedReceipt(each, each.order_id) for each in receipts if each.order_id is not None]
+            rows = await queries.find_unreturned(connection, count_max)
+        return [UnwantedReceipt(receipt_of(row), row["left_minor"]) for row in rows]
 
     async def find_uncompleted_refunds(self, count_max: int) -> list[UUID]:
         """Refunds that are not booked, oldest first."""

@@ -6,6 +6,14 @@ from datetime import datetime
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from services.ledger.domain.asked import (
+    GrantFields,
+    Who,
+    fingerprint_of_grant,
+    fingerprint_of_hold,
+    fingerprint_of_refund,
+    grant_fields,
+)
 from services.ledger.domain.kinds import CreditCategory, TransferKind
 from services.ledger.domain.results import (
     AccountPlace,
@@ -17,7 +25,7 @@ from services.ledger.domain.results import (
     ReleasedHold,
     RevokedGrant,
 )
-from services.runtime.ids import derived_id, fingerprint
+from services.runtime.ids import derived_id
 
 Result = TypeVar("Result")
 
@@ -56,18 +64,16 @@ class GrantOrder:
     effective_at: datetime | None = None
 
     @property
-    def fields(self) -> tuple[object, ...]:
+    def fields(self) -> GrantFields:
         """What is compared when the id comes again."""
-        # At the end and only when it is there: grants that do not name it keep the fingerprints that are stored.
-        begin = () if self.effective_at is None else (self.effective_at,)
-        return (
+        return grant_fields(
             self.grant_id,
             self.amount_minor,
             self.category.value,
             self.priority,
             self.expires_at,
             self.source_code,
-            *begin,
+            self.effective_at,
         )
 
 
@@ -82,6 +88,11 @@ class Command(Generic[Result]):
     owner_id: UUID
     currency: str
     reason: str
+
+    @property
+    def who(self) -> Who:
+        """What every fingerprint begins with."""
+        return self.owner_id, self.currency, self.reason
 
 
 class PostTransaction(NamedTuple):
@@ -119,7 +130,7 @@ class GrantCredits(Command[GrantView]):
     fingerprint: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        digest = fingerprint("grant", self.owner_id, self.currency, self.reason, self.grant.fields)
+        digest = fingerprint_of_grant(self.who, self.grant.fields)
         object.__setattr__(self, "fingerprint", digest)
 
 
@@ -147,8 +158,7 @@ class HoldCredits(Command[HoldView]):
 
     def __post_init__(self) -> None:
         born_held = [grant.fields for grant in self.born_held]
-        who = (self.owner_id, self.currency, self.reason)
-        digest = fingerprint("hold", *who, self.target_minor, born_held, self.credit_code, self.expires_at)
+        digest = fingerprint_of_hold(self.who, self.target_minor, born_held, self.credit_code, self.expires_at)
         object.__setattr__(self, "fingerprint", digest)
 
 
@@ -181,8 +191,7 @@ class RefundCredits(Command[Refund]):
     fingerprint: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        who = (self.owner_id, self.currency, self.reason)
-        digest = fingerprint("refund", *who, self.hold_id, self.amount_minor, self.grace_days)
+        digest = fingerprint_of_refund(self.who, self.hold_id, self.amount_minor, self.grace_days)
         object.__setattr__(self, "fingerprint", digest)
 
 

@@ -797,6 +797,72 @@ WHERE g.book_id = $1 AND (
 )
 ORDER BY g.grant_id LIMIT $2;
 
+-- name: verify_grant_revocation_differs :many
+-- What was held at a revocation is what the first transfer that took credits back says; with none free there was none.
+SELECT format('grant %s, revocation', g.grant_id) AS subject, format('%s held', t.debit_held_minor) AS expected,
+    format('%s held', g.revoked_held_minor) AS found, count(*) OVER () AS total
+FROM grants AS g
+JOIN LATERAL (
+    SELECT debit_held_minor FROM transfers
+    WHERE book_id = g.book_id AND debit_account_id = g.account_id AND kind = 'reversal' AND transaction_id = g.grant_id
+    ORDER BY seq LIMIT 1
+) AS t ON true
+WHERE g.book_id = $1 AND g.revoked_minor > g.expired_minor AND g.revoked_held_minor <> t.debit_held_minor
+ORDER BY g.grant_id LIMIT $2;
+
+-- name: verify_grant_sibling_differs :many
+-- A grant that a refund opened in place of an expired one is of its kind, and lives as long as the refund says.
+SELECT format('grant %s, in place of %s', g.grant_id, o.grant_id) AS subject,
+    concat_ws(' ', o.category, o.priority, g.created_at, g.created_at + make_interval(hours => 24 * r.grace_days))
+        AS expected,
+    concat_ws(' ', g.category, g.priority, g.effective_at, g.expires_at) AS found, count(*) OVER () AS total
+FROM refund_parts AS p
+JOIN refunds AS r ON r.book_id = p.book_id AND r.refund_id = p.refund_id
+JOIN grants AS o ON o.book_id = p.book_id AND o.grant_id = p.grant_id
+JOIN grants AS g ON g.book_id = p.book_id AND g.grant_id = p.returned_to_grant_id
+WHERE p.book_id = $1 AND p.returned_to_grant_id <> p.grant_id
+    AND (g.category, g.priority, g.effective_at, g.expires_at) IS DISTINCT FROM
+        (o.category, o.priority, g.created_at, g.created_at + make_interval(hours => 24 * r.grace_days))
+ORDER BY g.grant_id LIMIT $2;
+
+-- name: walk_asked_grants :many
+-- Grants asked for by themselves: neither born held nor opened by a refund.
+SELECT format('grant %s', g.grant_id) AS subject, c.owner_id, c.currency, c.fingerprint, t.reason,
+    ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, a.code, nullif(g.effective_at, g.created_at))
+        AS asked
+FROM grants AS g
+JOIN commands AS c ON c.book_id = g.book_id AND c.command_id = g.grant_id
+JOIN transfers AS t ON t.book_id = g.book_id AND t.seq = c.first_seq
+JOIN accounts AS a ON a.book_id = g.book_id AND a.account_id = g.source_account_id
+WHERE g.book_id = $1 AND g.hold_id IS NULL AND NOT EXISTS (
+    SELECT FROM refund_parts AS p
+    WHERE p.book_id = g.book_id AND p.returned_to_grant_id = g.grant_id AND p.grant_id <> g.grant_id
+);
+
+-- name: walk_asked_holds :many
+SELECT format('hold %s', h.hold_id) AS subject, c.owner_id, c.currency, c.fingerprint, h.reason, h.target_minor,
+    a.code AS credit_code, h.expires_at,
+    ARRAY(
+        SELECT ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, source.code,
+            nullif(g.effective_at, g.created_at))
+        FROM hold_parts AS p
+        JOIN grants AS g ON g.book_id = p.book_id AND g.grant_id = p.grant_id AND g.hold_id = p.hold_id
+        JOIN commands AS given ON given.book_id = g.book_id AND given.command_id = g.grant_id
+        JOIN accounts AS source ON source.book_id = g.book_id AND source.account_id = g.source_account_id
+        WHERE p.book_id = h.book_id AND p.hold_id = h.hold_id ORDER BY given.first_seq
+    ) AS born_held
+FROM holds AS h
+JOIN commands AS c ON c.book_id = h.book_id AND c.command_id = h.hold_id
+JOIN accounts AS a ON a.book_id = h.book_id AND a.account_id = h.credit_account_id
+WHERE h.book_id = $1;
+
+-- name: walk_asked_refunds :many
+SELECT format('refund %s', r.refund_id) AS subject, c.owner_id, c.currency, c.fingerprint, r.reason, r.hold_id,
+    r.amount_minor, r.grace_days
+FROM refunds AS r
+JOIN commands AS c ON c.book_id = r.book_id AND c.command_id = r.refund_id
+WHERE r.book_id = $1;
+
 -- name: verify_grant_empty_differs :many
 -- A grant is marked empty when it is, and since a moment at which its last credits left it: reads rely on that.
 SELECT format('grant %s, emptiness', g.grant_id) AS subject,

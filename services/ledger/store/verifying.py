@@ -12,6 +12,7 @@ from services.ledger.domain.seal_walk import SealWalk
 from services.ledger.domain.seals import Seal, StoredTransfer
 from services.ledger.domain.walk import BookWalk, WalkedAccount
 from services.ledger.store.statements import queries
+from services.ledger.store.verifying_asked import check_asked
 from services.runtime.database import Connection
 from services.runtime.findings import FINDINGS_OF_A_KIND_MAX, Collector
 from services.runtime.pacing import Pace
@@ -37,6 +38,8 @@ _CHECKS = (
     (FindingKind.GRANT_DIFFERS, queries.verify_grant_differs),
     (FindingKind.GRANT_DIFFERS, queries.verify_grant_account_differs),
     (FindingKind.GRANT_DIFFERS, queries.verify_grant_end_differs),
+    (FindingKind.GRANT_DIFFERS, queries.verify_grant_revocation_differs),
+    (FindingKind.GRANT_DIFFERS, queries.verify_grant_sibling_differs),
     (FindingKind.GRANT_DIFFERS, queries.verify_grant_empty_differs),
     (FindingKind.REFUND_DIFFERS, queries.verify_refund_differs),
     (FindingKind.REFUND_DIFFERS, queries.verify_refund_differs_from_parts),
@@ -72,6 +75,7 @@ class BookVerification:
         await self._expect_seals(_ALL)
         self._seals.finish()
         await self._check_rows()
+        await check_asked(self._connection, self._book_id, self.collector, self._pace)
         for finding in self.collector.take_new():
             yield finding
         yield self._result(walk, len(accounts))
