@@ -62,7 +62,10 @@ class Rule:
 
 
 DOMAIN = Rule(
-    may_import=(*PURE, "{own}.domain", "{own}.errors", "services.runtime.errors", "services.runtime.ids"),
+    may_import=(
+        *(*PURE, "{own}.domain", "{own}.errors"),
+        *("services.runtime.errors", "services.runtime.findings", "services.runtime.ids"),
+    ),
     may_not_use=(*CLOCK_AND_CHANCE, *INPUT_AND_OUTPUT),
 )
 ERRORS = Rule(may_import=(*PURE, "services.runtime.errors"), may_not_use=(*CLOCK_AND_CHANCE, *INPUT_AND_OUTPUT))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -12,7 +13,7 @@ from quittance.ledger.v1 import ledger_pb2
 from quittance.vouchers.v1 import vouchers_pb2
 from services.runtime.grpc_errors import Refusal, refusal_of
 from tests.faulty_stack import FaultyStack
-from tests.shop import PRICE_MINOR, fresh_id
+from tests.shop import PRICE_MINOR, fresh_id, patiently
 
 CREDITS_MINOR = 7_000
 CREDIT_VOUCHER_MINOR = 10_000
@@ -167,9 +168,13 @@ async def _assert_slot_is_free(purchase: Purchase) -> None:
 
 
 async def _assert_no_session_open(purchase: Purchase) -> None:
-    """Nobody can pay for an order that has ended."""
+    """Nobody can pay for an order that has ended. A provider that was killed comes back."""
     url = f"http://{purchase.stack.stack.address('sandbox')}/journal"
-    async with purchase.stack.shop.http.get(url) as response:
-        journal = await response.json()
+
+    async def read_journal() -> Any:
+        async with purchase.stack.shop.http.get(url) as response:
+            return await response.json()
+
+    journal = await patiently(read_journal)
     mine = [session for session in journal["sessions"] if session["order_id"] == purchase.order_id]
     assert [session["state"] for session in mine if session["state"] == "open"] == []

@@ -1,52 +1,23 @@
 """SIGKILL of PostgreSQL and of replicas under load: what was acknowledged is there, once, and the ledger is sound."""
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import grpc
 
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from quittance.ledger.v1 import ledger_pb2, ledger_pb2_grpc
-from services.runtime.migrations import migrate_up, migrations_of
 from tests.ledger.requests import Customer, in_days, post
 from tests.ledger.soundness import assert_ledger_sound
 from tests.ledger.test_transfer_kinds import CAPTURE, HOLD, RELEASE, REVERSAL, end_of
+from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas, until
 
 CALLERS = 12
 LOAD_S = 6.0
-CALL_TIMEOUT_S = 3.0
 # Until the last hold has expired: its time, a restart and a sweep.
 EXPIRED_S = 30.0
-# A caller comes again soon, and so does his connection.
-RETRY_PAUSE_S = 0.05
-RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
 DEFINITE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INTERNAL)
-
-
-class Replica:
-    """One ledger process, always at the same address."""
-
-    def __init__(self, database_url: str) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        settings = {"LEDGER_DATABASE_URL": database_url, "LEDGER_ADDRESS": self.address, "LOG_LEVEL": "ERROR"}
-        self._environment = {**os.environ, **settings, "LEDGER_SWEEP_INTERVAL_S": "0.05"}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "services.ledger.main"], env=self._environment)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 class Caller:
@@ -56,6 +27,8 @@ class Caller:
         self._stubs = stubs
         self._dice = dice
         self.acknowledged: dict[str, ledger_pb2.TransactionResult] = {}
+        # Holds among them that nobody but the ledger ends.
+        self.left: set[str] = set()
 
     async def run(self, stopped: asyncio.Event) -> None:
         customer = Customer()
@@ -67,6 +40,7 @@ class Caller:
                 # Left to the ledger, whichever process of it is alive when the time comes.
                 first.transfers[0].expire_time.CopyFrom(in_days(self._dice.uniform(0.5, LOAD_S) / 86_400))
                 await self._make(first)
+                self.left |= self.acknowledged.keys() & {first.transaction_id}
                 continue
             await self._make(first)
             end = self._dice.choice([CAPTURE, RELEASE]) if kind == HOLD else REVERSAL
@@ -91,49 +65,20 @@ class Caller:
                 return
 
 
-async def kill_at_random(postgres: EmbeddedPostgres, replicas: list[Replica], dice: random.Random) -> None:
-    """Until the time is over; what was killed is started again."""
-    end = asyncio.get_running_loop().time() + LOAD_S
-    while asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(dice.uniform(0.2, 0.8))
-        if dice.random() < 0.4:
-            await asyncio.to_thread(postgres.kill)
-            await asyncio.to_thread(postgres.start_server)
-        else:
-            victim = dice.choice(replicas)
-            await asyncio.to_thread(victim.kill)
-            victim.start()
-
-
-@asynccontextmanager
-async def two_replicas(directory: Path) -> AsyncIterator[tuple[EmbeddedPostgres, list[Replica]]]:
-    postgres = EmbeddedPostgres(directory)
-    await asyncio.to_thread(postgres.start)
-    await migrate_up(postgres.url("ledger", "ledger_owner"), migrations_of("ledger"), "ledger_app")
-    replicas = [Replica(postgres.url("ledger")) for _ in range(2)]
-    for replica in replicas:
-        replica.start()
-    try:
-        yield postgres, replicas
-    finally:
-        for replica in replicas:
-            replica.kill()
-        await asyncio.to_thread(postgres.remove)
-
-
 async def test_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path, dice: random.Random) -> None:
     """K-1, K-2, C-1, C-2; L4: holds that nobody ends are over in the end, each once."""
-    async with two_replicas(tmp_path) as (postgres, replicas):
-        channels = [grpc.aio.insecure_channel(replica.address, options=RECONNECT) for replica in replicas]
+    async with (
+        two_replicas(tmp_path, "ledger", LEDGER_SWEEP_INTERVAL_S="0.05") as (postgres, replicas),
+        channels_to(replicas) as channels,
+    ):
         stubs = [ledger_pb2_grpc.LedgerServiceStub(channel) for channel in channels]
         stopped = asyncio.Event()
         callers = [Caller(stubs, random.Random(dice.random())) for _ in range(CALLERS)]
         working = asyncio.gather(*(caller.run(stopped) for caller in callers))
-        await kill_at_random(postgres, replicas, dice)
+        await kill_at_random(postgres, replicas, dice, LOAD_S)
+        await until(lambda: all(len(caller.acknowledged) > 1 and caller.left for caller in callers))
         stopped.set()
         await working
-        for channel in channels:
-            await channel.close()
         connection = await asyncpg.connect(postgres.url("ledger", "ledger_owner"))
         await until_nothing_is_left_to_expire(connection)
         await assert_acknowledged_once(connection, callers)

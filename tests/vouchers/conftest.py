@@ -11,6 +11,7 @@ import pytest
 from deploy.local.postgres import EmbeddedPostgres
 from services.runtime.migrations import migrate_up, migrations_of
 from services.vouchers.main import VouchersSettings, serving
+from tests.vouchers.manager import Manager
 from tests.vouchers.requests import Shop, Stub
 from tests.vouchers.soundness import assert_vouchers_sound
 
@@ -60,6 +61,11 @@ async def second_vouchers(
 @pytest.fixture
 def shop(vouchers: Stub) -> Shop:
     return Shop(vouchers)
+
+
+@pytest.fixture
+def manager(vouchers: Stub) -> Manager:
+    return Manager(vouchers)
 
 
 @pytest.fixture

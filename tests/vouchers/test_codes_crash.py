@@ -10,10 +10,9 @@ import grpc
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from services.runtime.migrations import migrate_up, migrations_of
+from tests.replicas import Replica, channels_to, restart_database, two_replicas
 from tests.vouchers.codes_requests import COMPLETED, Codes, batch
 from tests.vouchers.requests import Shop, Stub
-from tests.vouchers.test_crash import RECONNECT, Replica
 
 SIZES = (300_000, 150_001, 7)
 KILLS = 6
@@ -30,16 +29,13 @@ async def insisting(ask: object, *arguments: object) -> object:
             await asyncio.sleep(0.05)
 
 
-async def kill_at_random(postgres: EmbeddedPostgres, replicas: Sequence[Replica], dice: random.Random) -> None:
+async def kill_in_turn(postgres: EmbeddedPostgres, replicas: Sequence[Replica], dice: random.Random) -> None:
     for number in range(KILLS):
         await asyncio.sleep(dice.uniform(0.2, 1.0))
         if number == KILLS // 2:
-            await asyncio.to_thread(postgres.kill)
-            await asyncio.to_thread(postgres.start_server)
+            await restart_database(postgres)
         else:
-            victim = replicas[number % 2]
-            await asyncio.to_thread(victim.kill)
-            victim.start()
+            await asyncio.to_thread(replicas[number % 2].restart)
 
 
 @pytest.mark.slow
@@ -47,37 +43,21 @@ async def test_kills_while_codes_are_made_leave_exactly_as_many_as_asked_for(
     tmp_path: Path, dice: random.Random
 ) -> None:
     """V8, O3."""
-    postgres = EmbeddedPostgres(tmp_path)
-    await asyncio.to_thread(postgres.start)
-    replicas: list[Replica] = []
-    try:
-        owner_url = postgres.url("vouchers", "vouchers_owner")
-        await migrate_up(owner_url, migrations_of("vouchers"), "vouchers_app")
-        replicas += [Replica(postgres.url("vouchers")) for _ in range(2)]
-        for replica in replicas:
-            replica.start()
-        async with (
-            grpc.aio.insecure_channel(replicas[0].address, options=RECONNECT) as first,
-            grpc.aio.insecure_channel(replicas[1].address, options=RECONNECT) as second,
-        ):
-            codes = [Codes(Stub(channel)) for channel in (first, second)]
-            campaign_id = str(await insisting(Shop(Stub(first)).campaign))
-            asked = [batch(campaign_id, size) for size in SIZES]
-            for each in asked:
-                await insisting(codes[0].create, each)
-            await kill_at_random(postgres, replicas, dice)
-            for each in asked:
-                async with asyncio.timeout(90):
-                    while (found := await insisting(codes[1].get, each.batch_id)).state != COMPLETED:  # type: ignore[attr-defined]
-                        await asyncio.sleep(0.1)
-                assert found.made == each.code_count  # type: ignore[attr-defined]
-        connection = await asyncpg.connect(owner_url)
+    async with two_replicas(tmp_path, "vouchers") as (postgres, replicas), channels_to(replicas) as channels:
+        first, second = (Stub(channel) for channel in channels)
+        campaign_id = str(await insisting(Shop(first).campaign))
+        asked = [batch(campaign_id, size) for size in SIZES]
+        for each in asked:
+            await insisting(Codes(first).create, each)
+        await kill_in_turn(postgres, replicas, dice)
+        for each in asked:
+            async with asyncio.timeout(90):
+                while (found := await insisting(Codes(second).get, each.batch_id)).state != COMPLETED:  # type: ignore[attr-defined]
+                    await asyncio.sleep(0.1)
+            assert found.made == each.code_count  # type: ignore[attr-defined]
+        connection = await asyncpg.connect(postgres.url("vouchers", "vouchers_owner"))
         rows = await connection.fetch("SELECT count(*) AS made FROM vouchers GROUP BY batch_id ORDER BY made DESC")
         issued = await connection.fetchval("SELECT codes FROM campaigns")
         await connection.close()
-        assert [row["made"] for row in rows] == list(SIZES)
-        assert issued == sum(SIZES)
-    finally:
-        for replica in replicas:
-            await asyncio.to_thread(replica.kill)
-        await asyncio.to_thread(postgres.remove)
+    assert [row["made"] for row in rows] == list(SIZES)
+    assert issued == sum(SIZES)

@@ -1,51 +1,24 @@
 """SIGKILL of PostgreSQL and of replicas under load: what was acknowledged is there, once, and the counters fit."""
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import grpc
 
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from services.runtime.grpc_errors import refusal_of
-from services.runtime.migrations import migrate_up, migrations_of
+from tests.replicas import CALL_TIMEOUT_S, RETRY_PAUSE_S, channels_to, kill_at_random, two_replicas, until
 from tests.vouchers.requests import Order, Shop, Stub, amount_off
 from tests.vouchers.soundness import assert_vouchers_sound
 
 CALLERS = 12
 LOAD_S = 6.0
-CALL_TIMEOUT_S = 3.0
-# A caller comes again soon, and so does his connection.
-RETRY_PAUSE_S = 0.05
-RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
 MAYBE = {"DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "OVERLOADED", None}
+ENDS = {"confirmed", "rolled_back"}
 # Uses of the scarce code: fewer than are asked for at any time.
 SCARCE = 3
-
-
-class Replica:
-    """One process, always at the same address."""
-
-    def __init__(self, database_url: str) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        settings = {"VOUCHERS_DATABASE_URL": database_url, "VOUCHERS_ADDRESS": self.address, "LOG_LEVEL": "ERROR"}
-        self._environment = {**os.environ, **settings}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "services.vouchers.main"], env=self._environment)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 class Caller:
@@ -106,40 +79,9 @@ class Caller:
                 return "OK"
 
 
-async def kill_at_random(postgres: EmbeddedPostgres, replicas: list[Replica], dice: random.Random) -> None:
-    """Until the time is over; what was killed is started again."""
-    end = asyncio.get_running_loop().time() + LOAD_S
-    while asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(dice.uniform(0.2, 0.8))
-        if dice.random() < 0.4:
-            await asyncio.to_thread(postgres.kill)
-            await asyncio.to_thread(postgres.start_server)
-        else:
-            victim = dice.choice(replicas)
-            await asyncio.to_thread(victim.kill)
-            victim.start()
-
-
-@asynccontextmanager
-async def two_replicas(directory: Path) -> AsyncIterator[tuple[EmbeddedPostgres, list[Replica]]]:
-    postgres = EmbeddedPostgres(directory)
-    await asyncio.to_thread(postgres.start)
-    await migrate_up(postgres.url("vouchers", "vouchers_owner"), migrations_of("vouchers"), "vouchers_app")
-    replicas = [Replica(postgres.url("vouchers")) for _ in range(2)]
-    for replica in replicas:
-        replica.start()
-    try:
-        yield postgres, replicas
-    finally:
-        for replica in replicas:
-            replica.kill()
-        await asyncio.to_thread(postgres.remove)
-
-
 async def test_kills_under_load_lose_no_redemption_and_double_none(tmp_path: Path, dice: random.Random) -> None:
     """K-1, K-2, C-1, C-2, V-1."""
-    async with two_replicas(tmp_path) as (postgres, replicas):
-        channels = [grpc.aio.insecure_channel(replica.address, options=RECONNECT) for replica in replicas]
+    async with two_replicas(tmp_path, "vouchers") as (postgres, replicas), channels_to(replicas) as channels:
         await channels[0].channel_ready()
         stubs = [Stub(channel) for channel in channels]
         shop = Shop(stubs[0])
@@ -147,11 +89,10 @@ async def test_kills_under_load_lose_no_redemption_and_double_none(tmp_path: Pat
         callers = [Caller(stubs, codes, random.Random(dice.random())) for _ in range(CALLERS)]
         stopped = asyncio.Event()
         working = asyncio.gather(*(caller.run(stopped) for caller in callers))
-        await kill_at_random(postgres, replicas, dice)
+        await kill_at_random(postgres, replicas, dice, LOAD_S)
+        await until(lambda: all(caller.undone and set(caller.states.values()) == ENDS for caller in callers))
         stopped.set()
         await working
-        for channel in channels:
-            await channel.close()
         connection = await asyncpg.connect(postgres.url("vouchers", "vouchers_owner"))
         await assert_acknowledged_once(connection, callers)
         await assert_vouchers_sound(connection)

@@ -11,9 +11,6 @@ from services.ledger.domain.seals import Seal
 from services.ledger.errors import InvalidPageToken
 from services.runtime.ids import FINGERPRINT_LENGTH, fingerprint
 
-# Of one kind in one book; what goes beyond is only counted: a table rewritten as a whole is one thing to look at.
-FINDINGS_OF_A_KIND_MAX = 1000
-
 
 class FindingKind(enum.StrEnum):
     """What is wrong; each is explained in the proto."""
@@ -92,40 +89,6 @@ class VerifiedBook:
     findings: int
     findings_left_out: int
     newest_seal: Seal | None
-
-
-class Collector:
-    """The findings of one book, up to a limit per kind."""
-
-    def __init__(self, book_id: int) -> None:
-        self._book_id = book_id
-        self._counts: dict[FindingKind, int] = {}
-        self._new: list[Finding] = []
-        self.kept: list[Finding] = []
-
-    @property
-    def count(self) -> int:
-        """All that was found."""
-        return sum(self._counts.values())
-
-    def add(
-        self, kind: FindingKind, subject: str, expected: object, found: object, difference: int | None = None
-    ) -> None:
-        """Notes one finding."""
-        self.count_only(kind, 1)
-        if self._counts[kind] <= FINDINGS_OF_A_KIND_MAX:
-            finding = Finding(kind, self._book_id, subject, str(expected), str(found), difference)
-            self.kept.append(finding)
-            self._new.append(finding)
-
-    def count_only(self, kind: FindingKind, count: int) -> None:
-        """Notes findings whose details nobody has."""
-        self._counts[kind] = self._counts.get(kind, 0) + count
-
-    def take_new(self) -> Sequence[Finding]:
-        """Those kept since the last time."""
-        new, self._new = self._new, []
-        return new
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,8 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from services.ledger.domain.findings import Collector, FindingKind
+from services.ledger.domain.findings import Finding, FindingKind
 from services.ledger.domain.seals import FIRST_PREVIOUS, Seal, SealHash, StoredTransfer
+from services.runtime.findings import Collector
 
 
 class SealWalk:
@@ -13,7 +14,7 @@ class SealWalk:
     known: hashes of seals that were kept outside, by the sequence that they reach to.
     """
 
-    def __init__(self, collector: Collector, known: Mapping[int, bytes]) -> None:
+    def __init__(self, collector: Collector[FindingKind, Finding], known: Mapping[int, bytes]) -> None:
         self._collector = collector
         self._known = dict(known)
         self._waiting: deque[Seal] = deque()

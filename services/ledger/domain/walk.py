@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.ledger.domain.findings import Collector, FindingKind
+from services.ledger.domain.findings import Finding, FindingKind
 from services.ledger.domain.seals import StoredTransfer
+from services.runtime.findings import Collector
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
@@ -50,7 +51,7 @@ class WalkedAccount:
 class BookWalk:
     """Feed it all transfers of a book in order, then finish. What is wrong is added to the collector."""
 
-    def __init__(self, accounts: Mapping[int, WalkedAccount], collector: Collector) -> None:
+    def __init__(self, accounts: Mapping[int, WalkedAccount], collector: Collector[FindingKind, Finding]) -> None:
         self._accounts = accounts
         self._collector = collector
         self._last_at = _BEFORE_ALL

@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from services.ledger.domain.findings import (
-    FINDINGS_OF_A_KIND_MAX,
-    Collector,
     Finding,
     FindingKind,
     VerifiedBook,
@@ -16,6 +14,7 @@ from services.ledger.domain.walk import BookWalk, WalkedAccount
 from services.ledger.store.statements import queries
 from services.ledger.store.verifying_asked import check_asked
 from services.runtime.database import Connection
+from services.runtime.findings import FINDINGS_OF_A_KIND_MAX, Collector
 from services.runtime.pacing import Pace
 
 # Rows read at a time: while a page is looked at, two milliseconds or so, nothing else is answered.
@@ -59,7 +58,7 @@ class BookVerification:
         self._connection = connection
         self._pace = pace
         self._book_id = book_id
-        self.collector = Collector(book_id)
+        self.collector = Collector[FindingKind, Finding](Finding, book_id)
         self._seals = SealWalk(self.collector, known)
         self._sealed_from = 0
 

@@ -1,15 +1,11 @@
 """What a verification finds."""
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.runtime.ids import fingerprint
-
-# Of one kind in one campaign; what goes beyond is only counted: a table rewritten as a whole is one thing to look at.
-FINDINGS_OF_A_KIND_MAX = 1000
 
 
 class FindingKind(enum.StrEnum):
@@ -81,37 +77,3 @@ class VerifiedCampaign:
     redemptions: int
     findings: int
     findings_left_out: int
-
-
-class Collector:
-    """The findings of one campaign, up to a limit per kind."""
-
-    def __init__(self, campaign_id: UUID | None) -> None:
-        self._campaign_id = campaign_id
-        self._counts: dict[FindingKind, int] = {}
-        self._new: list[Finding] = []
-        self.kept: list[Finding] = []
-
-    @property
-    def count(self) -> int:
-        """All that was found."""
-        return sum(self._counts.values())
-
-    def add(
-        self, kind: FindingKind, subject: str, expected: object, found: object, difference: int | None = None
-    ) -> None:
-        """Notes one finding."""
-        self.count_only(kind, 1)
-        if self._counts[kind] <= FINDINGS_OF_A_KIND_MAX:
-            finding = Finding(kind, self._campaign_id, subject, str(expected), str(found), difference)
-            self.kept.append(finding)
-            self._new.append(finding)
-
-    def count_only(self, kind: FindingKind, count: int) -> None:
-        """Notes findings whose details nobody has."""
-        self._counts[kind] = self._counts.get(kind, 0) + count
-
-    def take_new(self) -> Sequence[Finding]:
-        """Those kept since the last time."""
-        new, self._new = self._new, []
-        return new

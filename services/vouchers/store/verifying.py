@@ -5,11 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from services.runtime.database import Connection, Record
+from services.runtime.findings import FINDINGS_OF_A_KIND_MAX, Collector
 from services.runtime.sql import Query
 from services.vouchers.domain.discount_check import check_discount
 from services.vouchers.domain.findings import (
-    FINDINGS_OF_A_KIND_MAX,
-    Collector,
     Finding,
     FindingKind,
     VerifiedCampaign,
@@ -55,7 +54,7 @@ class CampaignVerification:
         self._connection = connection
         self._campaign_id = campaign_id
         self._redemptions = 0
-        self.collector = Collector(campaign_id)
+        self.collector = Collector[FindingKind, Finding](Finding, campaign_id)
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """Progress after each page, findings as they are found, and in the end what came out."""
