@@ -95,8 +95,8 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
         orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
         steps = OrderStepsServicer(store, PayPages(store, providers))
         payments = PaymentsServicer(store, money, unfinished)
-        refunding, reconciling = Refunding(store, money, providers), Reconciling(store, money, providers)
-        payment_steps = PaymentStepsServicer(store, money, refunding, reconciling)
+        reconciling = Reconciling(store, money, providers, unfinished)
+        payment_steps = PaymentStepsServicer(store, money, Refunding(store, money, providers), reconciling)
         services = [
             Service("quittance.checkout.v1.CheckoutService", add_CheckoutServiceServicer_to_server, orders),
             Service("quittance.checkout.v1.OrderStepsService", add_OrderStepsServiceServicer_to_server, steps),

@@ -20,6 +20,7 @@ from services.checkout.payments.registry import PaymentProviders
 from services.checkout.refunding import news_of
 from services.checkout.store.checkout_store import CheckoutStore
 from services.checkout.store.money_store import MoneyStore
+from services.checkout.unfinished import Unfinished
 
 # A payment's time at the provider may be that of its beginning, not of its success, which can be a day later.
 _PAID_LATER_MAX = timedelta(days=2)
@@ -38,10 +39,13 @@ class Comparison:
 class Reconciling:
     """Compares, applies what was missed, stores findings."""
 
-    def __init__(self, store: CheckoutStore, money: MoneyStore, providers: PaymentProviders) -> None:
+    def __init__(
+        self, store: CheckoutStore, money: MoneyStore, providers: PaymentProviders, unfinished: Unfinished
+    ) -> None:
         self._store = store
         self._money = money
         self._providers = providers
+        self._unfinished = unfinished
 
     async def compare(self, name: str, since: datetime, until: datetime) -> Comparison:
         """Raises PAYMENT_PROVIDER_NOT_CONFIGURED, PAYMENT_PROVIDER_UNAVAILABLE, PAYMENT_PROVIDER_REFUSED."""
@@ -78,7 +82,7 @@ class Reconciling:
             seen.findings.append(differs)
 
     async def _apply_payment(self, name: str, receipt: Receipt) -> None:
-        """As if its webhook had come; the order's workflow looks at the payment by itself."""
+        """As if its webhook had come."""
         news = News(
             state=PaymentState.PAID,
             session_id=None,
@@ -93,6 +97,7 @@ class Reconciling:
             except OrderNotFound:
                 pass
             else:
+                await self._unfinished.nudge(receipt.order_id)
                 return
         event = Event(
             provider=name,

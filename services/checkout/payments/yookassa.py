@@ -115,7 +115,7 @@ class YooKassaProvider:
             "metadata": self._metadata(request.order_id, payment_id=str(request.payment_id)),
         }
         payment = _read(Payment, await self._call("POST", "/payments", body=body, key=request.idempotency_key))
-        session = _session_of(payment, request.expire_time)
+        session = _session_of(payment)
         if session is None:
             # The answer to an earlier try, and that payment has ended since.
             raise ProviderRefused(NAME, "payment_has_ended")
@@ -126,10 +126,8 @@ class YooKassaProvider:
         query = {"created_at.gte": _written(since)}
         async for payment in self._list(Page[Payment], "/payments", query):
             if self._order_of(payment.metadata) == order_id:
-                expire_time = payment.created_at
-                found = _session_of(payment, expire_time)
                 # The address of a page that has ended is gone; nobody needs it.
-                return found or ProviderSession(payment.id, "https://localhost/", expire_time)
+                return _session_of(payment) or ProviderSession(payment.id, "https://localhost/", None)
         return None
 
     async def read_session(self, session_id: str) -> ProviderPayment:
@@ -318,9 +316,9 @@ def _read(model: type[_M], body: bytes) -> _M:
         raise ProviderUnavailable(NAME) from None
 
 
-def _session_of(payment: Payment, expire_time: datetime) -> ProviderSession | None:
+def _session_of(payment: Payment) -> ProviderSession | None:
     url = payment.confirmation.confirmation_url if payment.confirmation else None
-    return None if url is None else ProviderSession(session_id=payment.id, url=url, expire_time=expire_time)
+    return None if url is None else ProviderSession(session_id=payment.id, url=url, expire_time=None)
 
 
 def _payment_of(payment: Payment) -> ProviderPayment:
