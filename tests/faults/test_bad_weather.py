@@ -31,9 +31,10 @@ PAYMENTS = int(os.environ.get("QUITTANCE_CHAOS", "300"))
 WEATHER = Weather(duplicated=0.3, reordered=0.3, lost=0.05)
 # Calls of the providers' APIs that are answered badly.
 FAULTS = 0.02
-AT_ONCE = 48
+AT_ONCE = 64
 VICTIMS = ("checkout", "orchestrator")
-KILL_AFTER_S = (5.0, 12.0)
+# How long they live between two kills, once both are up again.
+LIVES_S = (4.0, 12.0) if PAYMENTS <= 1_000 else (10.0, 30.0)
 # Far more than anything takes: only a hang ends it.
 WITHIN_S = 240 + PAYMENTS
 CLEAR_UP_WITHIN_S = 300
@@ -114,12 +115,14 @@ class Run:
 
 
 async def kill_now_and_then(stack: PaymentStack, dice: random.Random, run: Run) -> None:
-    """Until it is cancelled. A process that was killed comes back by itself."""
+    """Until it is cancelled."""
     while True:
-        await asyncio.sleep(dice.uniform(*KILL_AFTER_S))
+        await asyncio.sleep(dice.uniform(*LIVES_S))
         victim = dice.choice(VICTIMS)
-        await stack.running.stack.kill(victim)
+        await stack.running.stack.kill(victim, stay_down=True)
         run.kills[victim] += 1
+        # At once: what dies often is started after ever longer pauses when it is left to itself.
+        await stack.running.stack.restart(victim)
 
 
 async def tell_now_and_then(run: Run) -> None:
@@ -135,7 +138,8 @@ async def clear_up(stack: PaymentStack, tills: Mapping[str, Till]) -> None:
     Then a reconciliation finds nothing more.
     """
     for victim in VICTIMS:
-        await stack.running.stack.wait_ready(victim)
+        # It may have been killed a moment ago.
+        await stack.running.stack.restart(victim)
     for till in tills.values():
         till.double.faults.rate = 0.0
         await till.double.deliveries.settle()

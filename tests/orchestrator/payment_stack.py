@@ -139,13 +139,13 @@ class PaymentStack:
         page = await self.payments.ListPaymentFindings(request)
         return [found.kind for found in page.findings if found.order_id == order.order_id]
 
-    async def reconcile(self) -> payment_workflows_pb2.ReconciliationResult:
+    async def reconcile(self, workflow_id: str = "") -> payment_workflows_pb2.ReconciliationResult:
         """As the schedule does it."""
         request = payment_workflows_pb2.ReconciliationInput(providers=PROVIDERS, window_s=86_400)
         result: payment_workflows_pb2.ReconciliationResult = await self.running.temporal.execute_workflow(
             "ReconciliationWorkflow",
             request,
-            id=f"reconciliation-{fresh_id()}",
+            id=workflow_id or f"reconciliation-{fresh_id()}",
             task_queue="quittance",
             result_type=payment_workflows_pb2.ReconciliationResult,
         )

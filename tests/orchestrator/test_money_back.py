@@ -9,12 +9,13 @@ from temporalio.api.enums.v1 import EventType
 
 from quittance.checkout.v1 import checkout_pb2, payments_pb2
 from tests.faults.proxy import until
-from tests.orchestrator.payment_stack import PaymentStack
+from tests.orchestrator.payment_stack import PROVIDERS, PaymentStack
 from tests.payments.fakes.faults import Fault
 from tests.shop import CURRENCY, PRICE_MINOR
 
 REFUNDED = payments_pb2.REFUND_STATE_REFUNDED
 FAILED = payments_pb2.REFUND_STATE_FAILED
+RECONCILE = "payments.ReconcileProvider"
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +230,12 @@ async def test_reconciliation_tells_the_workflow_of_a_payment_that_it_applied(ti
     await tills.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED)
     history = await tills.running.workflow_of(order.order_id).fetch_history()
     assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED in {event.event_type for event in history.events}
+
+
+async def test_reconciliation_of_many_pages_has_time_for_them(tills: PaymentStack) -> None:
+    """Hundreds of pages at a good part of a second each, all in one call: far more than other calls may take."""
+    await tills.reconcile("reconciliation-of-many-pages")
+    history = await tills.running.temporal.get_workflow_handle("reconciliation-of-many-pages").fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    limits = [each.start_to_close_timeout for each in scheduled if each.activity_type.name == RECONCILE]
+    assert [limit.ToTimedelta() for limit in limits] == [timedelta(minutes=10)] * len(PROVIDERS)
