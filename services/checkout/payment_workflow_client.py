@@ -24,6 +24,7 @@ from quittance.checkout.v1 import payment_workflows_pb2
 from services.checkout.domain.currencies import written_amount
 from services.checkout.domain.receipts import Receipt
 from services.checkout.errors import WorkflowsUnavailable
+from services.runtime.errors import DatabaseUnavailable
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class PaymentWorkflowClient:
         )
 
     def in_background(self, start: Coroutine[None, None, None]) -> None:
-        """One of the starts, without waiting; it may get lost, and is made again by whoever looks at the rows."""
+        """Starts, without waiting for them; they may get lost, and are made again by whoever looks at the rows."""
         task = asyncio.create_task(_or_lost(start))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -127,5 +128,5 @@ class PaymentWorkflowClient:
 async def _or_lost(start: Coroutine[None, None, None]) -> None:
     try:
         await start
-    except WorkflowsUnavailable as error:
+    except (WorkflowsUnavailable, DatabaseUnavailable) as error:
         _log.info("workflow_not_started", cause=repr(error.__cause__))
