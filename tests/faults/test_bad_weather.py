@@ -31,7 +31,7 @@ PAYMENTS = int(os.environ.get("QUITTANCE_CHAOS", "300"))
 WEATHER = Weather(duplicated=0.3, reordered=0.3, lost=0.05)
 # Calls of the providers' APIs that are answered badly.
 FAULTS = 0.02
-AT_ONCE = 64
+AT_ONCE = 64 if PAYMENTS <= 1_000 else 128
 VICTIMS = ("checkout", "orchestrator")
 # How long they live between two kills, once both are up again.
 LIVES_S = (4.0, 12.0) if PAYMENTS <= 1_000 else (10.0, 30.0)
