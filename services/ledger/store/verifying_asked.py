@@ -12,9 +12,10 @@ from services.ledger.domain.asked import (
     fingerprint_of_refund,
     grant_fields,
 )
-from services.ledger.domain.findings import Collector, FindingKind
+from services.ledger.domain.findings import Finding, FindingKind
 from services.ledger.store.statements import queries
 from services.runtime.database import Connection, Record
+from services.runtime.findings import Collector
 from services.runtime.pacing import Pace
 from services.runtime.sql import Query
 
@@ -26,7 +27,9 @@ _PAGE_ROWS = 250
 _POSSIBLE_MAX = 1024
 
 
-async def check_asked(connection: Connection, book_id: int, collector: Collector, pace: Pace) -> None:
+async def check_asked(
+    connection: Connection, book_id: int, collector: Collector[FindingKind, Finding], pace: Pace
+) -> None:
     """All of one book, in the connection's transaction."""
     for kind, query, fingerprints_of in _CHECKS:
         cursor = await connection.cursor(query.text, book_id)
@@ -38,7 +41,9 @@ async def check_asked(connection: Connection, book_id: int, collector: Collector
             is_more = len(page) > 0
 
 
-def _check_page(page: list[Record], kind: FindingKind, fingerprints_of: _Fingerprints, collector: Collector) -> None:
+def _check_page(
+    page: list[Record], kind: FindingKind, fingerprints_of: _Fingerprints, collector: Collector[FindingKind, Finding]
+) -> None:
     for record in page:
         stored = record["fingerprint"]
         if stored not in fingerprints_of(record):
