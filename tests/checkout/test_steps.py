@@ -234,14 +234,19 @@ async def test_close_after_an_open_in_doubt_finds_the_page_and_closes_it(shop: S
 
 async def test_open_that_is_answered_after_the_close_leaves_no_open_page(shop: Shop, sandbox: SandboxProcess) -> None:
     """A try that the worker has given up may still land."""
-    draft = await shop.priced()
-    await sandbox.set_mode("ok", slow_s=0.4)
-    late = asyncio.create_task(shop.open(draft.order_id))
-    await asyncio.sleep(0.2)
-    await sandbox.set_mode("ok")
-    assert await shop.close(draft.order_id) == "CLOSED"
-    async with refused("ORDER_STATE_CONFLICT"):
-        await late
+    is_late = False
+    while not is_late:
+        draft = await shop.priced()
+        await sandbox.set_mode("ok", slow_s=0.6)
+        late = asyncio.create_task(shop.open(draft.order_id))
+        await asyncio.sleep(0.2)
+        await sandbox.set_mode("ok")
+        assert await shop.close(draft.order_id) == "CLOSED"
+        # On a busy machine it may have come first: then once more.
+        is_late = not late.done()
+        if is_late:
+            async with refused("ORDER_STATE_CONFLICT"):
+                await late
     assert await sessions_of(sandbox, draft.order_id) == ["expired"]
 
 

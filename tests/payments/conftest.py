@@ -64,4 +64,4 @@ async def till(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
         assert opened.checkout.is_alive
         assert opened.checkout.memory_bytes - before < _GROWTH_BYTES_MAX
         # Logged of money that has to go back.
-        assert set(opened.checkout.errors()) <= {"webhook_needs_a_person"}
+        assert set(opened.checkout.errors()) <= {"webhook_needs_a_person", "payment_finding"}
