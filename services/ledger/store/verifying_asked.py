@@ -11,16 +11,19 @@ from services.ledger.domain.asked import (
     fingerprint_of_refund,
     grant_fields,
 )
-from services.ledger.domain.findings import Collector, FindingKind
+from services.ledger.domain.findings import Finding, FindingKind
 from services.ledger.store.statements import queries
 from services.runtime.database import Connection, Record
+from services.runtime.findings import Collector
 from services.runtime.pacing import Pace
 from services.runtime.sql import Query
 
 _PAGE_ROWS = 250
 
 
-async def check_asked(connection: Connection, book_id: int, collector: Collector, pace: Pace) -> None:
+async def check_asked(
+    connection: Connection, book_id: int, collector: Collector[FindingKind, Finding], pace: Pace
+) -> None:
     """All of one book, in the connection's transaction."""
     for kind, query, fingerprint_of_row in _CHECKS:
         cursor = await connection.cursor(query.text, book_id)
@@ -33,7 +36,10 @@ async def check_asked(connection: Connection, book_id: int, collector: Collector
 
 
 def _check_page(
-    page: list[Record], kind: FindingKind, fingerprint_of_row: Callable[[Record], bytes], collector: Collector
+    page: list[Record],
+    kind: FindingKind,
+    fingerprint_of_row: Callable[[Record], bytes],
+    collector: Collector[FindingKind, Finding],
 ) -> None:
     for record in page:
         found = fingerprint_of_row(record)
