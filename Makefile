@@ -4,6 +4,7 @@ UV     ?= uv
 ARGS   ?=
 NAME   ?=
 ONCE   ?=
+PAYMENTS ?= 20000
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -44,6 +45,10 @@ unwind: install temporal ## The long version of the fault tests: every process k
 .PHONY: load
 load: install temporal ## The long version of the load tests: a backlog of 5,000 orders, workers killed for a minute
 	QUITTANCE_LOAD=full $(TESTS) tests/faults/test_load.py -s -o faulthandler_timeout=0 $(ARGS)
+
+.PHONY: chaos
+chaos: install temporal ## Payments in bad weather: webhooks lost, processes killed; 20,000, or PAYMENTS=...
+	QUITTANCE_CHAOS=$(PAYMENTS) $(TESTS) tests/faults/test_bad_weather.py -s -o faulthandler_timeout=0 $(ARGS)
 
 .PHONY: screenshots
 screenshots: install temporal ## Take the pictures of docs/pictures anew from Temporal's UI (needs Chromium)

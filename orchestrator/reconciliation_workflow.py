@@ -14,7 +14,7 @@ from orchestrator import refund_steps as steps
 from orchestrator.steps import StepRefused, require_step, try_step
 from quittance.checkout.v1 import payment_workflows_pb2, payments_pb2
 
-_STEP_WITHIN = timedelta(minutes=10)
+_STEP_WITHIN = timedelta(minutes=30)
 # A provider without credentials here is none of this deployment's.
 _NOT_CONFIGURED = "PAYMENT_PROVIDER_NOT_CONFIGURED"
 

@@ -1,5 +1,7 @@
 """The steps of refunds and of reconciliation: one line each, named after the service and the RPC that they call."""
 
+from datetime import timedelta
+
 from orchestrator.order_steps import first_refused_transaction
 from orchestrator.steps import Step
 from quittance.checkout.v1 import payment_workflows_pb2 as workflows
@@ -58,6 +60,8 @@ RECONCILE_PROVIDER = Step(
     payments.ReconcileProviderResponse,
     "Compare the provider's lists with ours, and apply what was missed",
     calls_provider=True,
+    # A page of a list has a hundred payments and takes a good part of a second; a busy shop has hundreds of pages.
+    attempt=timedelta(minutes=10),
 )
 READ_HOLDINGS = Step(
     "payments.ReadHoldings",

@@ -42,6 +42,8 @@ class Step(Generic[Request, Response]):
     summary: str
     # Calls to a payment provider are slow and worth seeing: they never run as local activities.
     calls_provider: bool = False
+    # How long one call of it may take, where it is not tried locally first.
+    attempt: timedelta = _ATTEMPT
     # For calls that answer OK with a refusal inside: finds it.
     refusal_within: Callable[[Response], refusal_pb2.Refusal | None] | None = None
 
@@ -162,7 +164,7 @@ async def _run_visible(step: Step[Request, Response], request: Request, left: ti
         step.activity,
         request,
         result_type=step.response,
-        start_to_close_timeout=_ATTEMPT,
+        start_to_close_timeout=step.attempt,
         schedule_to_close_timeout=left,
         retry_policy=_RETRY,
         summary=step.summary,

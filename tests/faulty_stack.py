@@ -1,5 +1,6 @@
 """A whole stack of real processes, with a fault proxy in front of each service that the worker calls."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -20,13 +21,23 @@ SERVICES = ("ledger", "vouchers", "checkout")
 class FaultyStack:
     """Started on entering. `faults` makes faults, `shop` is a caller, `stack` the processes."""
 
-    def __init__(self, directory: Path, *, headless: bool = True, events_per_run: int | None = None) -> None:
-        """`events_per_run`: how long a workflow's history may be until it is asked to go on in a new run."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        headless: bool = True,
+        events_per_run: int | None = None,
+        proxied: Sequence[str] = SERVICES,
+    ) -> None:
+        """`events_per_run`: how long a workflow's history may be until it is asked to go on in a new run. `proxied`:
+        the services with a proxy; each takes its share of the machine.
+        """
         self.stack = Stack(directory, free_ports=True, headless=headless)
         if events_per_run is not None:
             limit = "limit.historyCount.suggestContinueAsNew"
             self.stack.temporal.dynamic_configuration = {limit: str(events_per_run)}
         self.faults = FaultBoard()
+        self._proxied = proxied
         # Of the fault proxies, by the service that is behind each.
         self.proxies: dict[str, str] = {}
         self._exits = AsyncExitStack()
@@ -37,7 +48,7 @@ class FaultyStack:
         async with AsyncExitStack() as exits:
             proxies = {
                 name: await exits.enter_async_context(FaultProxy(name, self.stack.address(name), self.faults))
-                for name in SERVICES
+                for name in self._proxied
             }
             self.proxies = {name: proxy.address for name, proxy in proxies.items()}
             self.stack.set_environment(

@@ -99,7 +99,7 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
         unfinished = Unfinished(store, money, workflows, payment_workflows)
         orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
         steps = OrderStepsServicer(store, PayPages(store, providers))
-        reconciling = Reconciling(store, money, providers, payment_workflows)
+        reconciling = Reconciling(store, money, providers, payment_workflows, unfinished)
         payments = PaymentsServicer(store, money, unfinished, reconciling)
         payment_steps = PaymentStepsServicer(store, money, Refunding(store, money, providers), reconciling)
         services = [

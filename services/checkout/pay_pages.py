@@ -82,10 +82,10 @@ class PayPages:
         if age > FIRST_TRY:
             found = await provider.find_session(asked.order_id, asked.created_at)
             if found is not None:
-                return _session_of(found)
+                return _session_of(found, terms)
         if age > KEY_AGE_MAX:
             raise ProviderRefused(terms.provider, "idempotency_key_too_old")
-        return _session_of(await provider.create_session(_request_of(asked, terms)))
+        return _session_of(await provider.create_session(_request_of(asked, terms)), terms)
 
     async def _refreshed(self, payment: Payment) -> Payment:
         """The payment as its provider sees it. What is paid or was never opened is not asked for."""
@@ -123,7 +123,8 @@ class PayPages:
             raise ProviderUnavailable(name) from refusal
         if session is None:
             return payment
-        return await self._store.execute(RecordSession(order_id=payment.order_id, session=_session_of(session)))
+        found = _session_of(session, _terms_of(payment))
+        return await self._store.execute(RecordSession(order_id=payment.order_id, session=found))
 
 
 @contextmanager
@@ -153,8 +154,10 @@ def _request_of(payment: Payment, terms: SessionTerms) -> SessionRequest:
     )
 
 
-def _session_of(session: ProviderSession) -> PaySession:
-    return PaySession(session_id=session.session_id, url=session.url, expires_at=session.expire_time)
+def _session_of(session: ProviderSession, terms: SessionTerms) -> PaySession:
+    """A provider may close its page earlier than it was asked to, or keep it open; the order waits no longer."""
+    expires_at = min(session.expire_time or terms.expires_at, terms.expires_at)
+    return PaySession(session_id=session.session_id, url=session.url, expires_at=expires_at)
 
 
 def _news_of(answer: ProviderPayment) -> News:

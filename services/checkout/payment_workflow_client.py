@@ -26,7 +26,7 @@ from services.checkout.domain.currencies import written_amount
 from services.checkout.domain.receipts import Receipt
 from services.checkout.errors import WorkflowsUnavailable
 from services.checkout.servicer import decode
-from services.runtime.errors import DeadlinePassed, ServiceError
+from services.runtime.errors import DatabaseUnavailable, DeadlinePassed, ServiceError
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -121,7 +121,7 @@ class PaymentWorkflowClient:
         return result
 
     def in_background(self, start: Coroutine[None, None, None]) -> None:
-        """One of the starts, without waiting; it may get lost, and is made again by whoever looks at the rows."""
+        """Starts, without waiting for them; they may get lost, and are made again by whoever looks at the rows."""
         task = asyncio.create_task(_or_lost(start))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -173,5 +173,5 @@ def _refusal_of(failed: WorkflowFailureError) -> ServiceError:
 async def _or_lost(start: Coroutine[None, None, None]) -> None:
     try:
         await start
-    except WorkflowsUnavailable as error:
+    except (WorkflowsUnavailable, DatabaseUnavailable) as error:
         _log.info("workflow_not_started", cause=repr(error.__cause__))

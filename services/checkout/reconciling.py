@@ -22,6 +22,7 @@ from services.checkout.payments.registry import PaymentProviders
 from services.checkout.refunding import news_of
 from services.checkout.store.checkout_store import CheckoutStore
 from services.checkout.store.money_store import MoneyStore
+from services.checkout.unfinished import Unfinished
 
 # A payment's time at the provider may be that of its beginning, not of its success, which can be a day later.
 _PAID_LATER_MAX = timedelta(days=2)
@@ -41,12 +42,18 @@ class Reconciling:
     """Compares, applies what was missed, stores findings."""
 
     def __init__(
-        self, store: CheckoutStore, money: MoneyStore, providers: PaymentProviders, workflows: PaymentWorkflowClient
+        self,
+        store: CheckoutStore,
+        money: MoneyStore,
+        providers: PaymentProviders,
+        workflows: PaymentWorkflowClient,
+        unfinished: Unfinished,
     ) -> None:
         self._store = store
         self._money = money
         self._providers = providers
         self._workflows = workflows
+        self._unfinished = unfinished
 
     async def compare_all(self, window_s: int, deadline: float | None) -> Sequence[payments_pb2.ProviderReconciliation]:
         """All providers, checkout and the ledger, by the workflow that the schedule starts.
@@ -91,7 +98,7 @@ class Reconciling:
             seen.findings.append(differs)
 
     async def _apply_payment(self, name: str, receipt: Receipt) -> None:
-        """As if its webhook had come; the order's workflow looks at the payment by itself."""
+        """As if its webhook had come."""
         news = News(
             state=PaymentState.PAID,
             session_id=None,
@@ -106,6 +113,7 @@ class Reconciling:
             except OrderNotFound:
                 pass
             else:
+                await self._unfinished.nudge(receipt.order_id)
                 return
         event = Event(
             provider=name,

@@ -6,6 +6,7 @@ time. What is urgent is told at once; this is what makes a crash in between heal
 
 from uuid import UUID
 
+from services.checkout.domain.commands import Event
 from services.checkout.domain.kinds import ReceiptStanding
 from services.checkout.domain.receipts import Receipt, Refund, left_of
 from services.checkout.payment_workflow_client import PaymentWorkflowClient
@@ -42,6 +43,10 @@ class Unfinished:
         for order_id in await self._money.find_unwatched(_AT_ONCE_MAX):
             await self._payments.start_session_watch(order_id)
 
+    def tell(self, order_id: UUID, event: Event) -> None:
+        """What a stored webhook sets going, in the background: its sender need not wait. It may get lost."""
+        self._payments.in_background(self._tell(order_id, event))
+
     async def nudge(self, order_id: UUID) -> None:
         """Tells the workflow of an order that its payment has changed. Only an open order has one, or must get one."""
         found = await self._store.find_order(order_id)
@@ -69,3 +74,9 @@ class Unfinished:
     def give_back(self, receipt: Receipt, left_minor: int) -> None:
         """In the background, at once."""
         self._payments.in_background(self._payments.start_late_payment(receipt, left_minor))
+
+    async def _tell(self, order_id: UUID, event: Event) -> None:
+        if not event.is_told:
+            await self.nudge(order_id)
+            await self._money.mark_told(event.provider, event.event_id)
+        await self.hand_over_order(order_id)

@@ -57,7 +57,7 @@ _ENDINGS = {
 
 # Events that end a payment, by the words that are stored.
 _TOLD = frozenset(kind.value for kind in _ENDINGS)
-# After them there may be money that has to go back.
+# After these there may be money that has to go back.
 _MOVES_MONEY = frozenset({EventKind.PAID.value, EventKind.REFUND.value})
 
 
@@ -127,6 +127,7 @@ class Webhooks:
             session_id=event.session_id,
             raw_body=raw_body,
             received_at=datetime.now(UTC),
+            is_told=order_id is None or event.kind.value not in _TOLD,
         )
         command = ReceiveEvent(
             event=stored, news=_news_of(event), refund=_refund_news_of(provider, event), dispute=_dispute_of(event)
@@ -134,16 +135,9 @@ class Webhooks:
         outcome = await self._store.execute(command)
         if outcome in (EventOutcome.FAILED, EventOutcome.LATE):
             _log.error("webhook_needs_a_person", provider=provider, order_id=str(order_id), outcome=outcome.value)
-        await self._tell(stored)
+        if order_id is not None and stored.kind in _TOLD | _MOVES_MONEY:
+            self._unfinished.tell(order_id, stored)
         return outcome
-
-    async def _tell(self, event: Event) -> None:
-        """Tells who waits for it; what gets lost here is told again from the rows."""
-        if event.order_id is not None and event.kind in _TOLD:
-            await self._unfinished.nudge(event.order_id)
-        await self._money.mark_told(event.provider, event.event_id)
-        if event.order_id is not None and event.kind in _MOVES_MONEY:
-            await self._unfinished.hand_over_order(event.order_id)
 
     async def _order_of(self, provider: str, event: ProviderEvent) -> UUID | None:
         if event.order_id is not None:

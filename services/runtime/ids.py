@@ -52,10 +52,7 @@ def keyed_fingerprint(key: bytes, *parts: object) -> bytes:
 
 
 def _encode(part: object) -> bytes:
-    encoder = _ENCODERS.get(type(part))
-    if encoder is None:
-        raise TypeError(f"a fingerprint cannot hold a {type(part).__name__}")
-    return encoder(part)
+    return _ENCODERS[type(part)](part)
 
 
 def _encode_text(part: str) -> bytes:
@@ -64,7 +61,8 @@ def _encode_text(part: str) -> bytes:
 
 
 def _encode_list(part: tuple[object, ...] | list[object]) -> bytes:
-    return b"l%d:%b" % (len(part), b"".join([_encode(item) for item in part]))
+    # As `_encode` does, without a call for each part.
+    return b"l%d:%b" % (len(part), b"".join([_ENCODERS[type(item)](item) for item in part]))
 
 
 def _encode_mapping(part: Mapping[Any, object]) -> bytes:
@@ -77,16 +75,32 @@ def _encode_time(part: datetime) -> bytes:
     return b"d%d;" % ((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds)
 
 
+def _encode_id(part: UUID) -> bytes:
+    return b"u" + part.bytes
+
+
+class _Encoders(dict[type, Callable[[Any], bytes]]):
+    """By the part's type."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
+        # The database driver has an own class for ids.
+        if issubclass(kind, UUID):
+            return self.setdefault(kind, _encode_id)
+        raise TypeError(f"a fingerprint cannot hold a {kind.__name__}")
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ENCODERS: dict[type, Callable[[Any], bytes]] = {
-    str: _encode_text,
-    int: lambda part: b"i%d;" % part,
-    bool: lambda part: b"t" if part else b"f",
-    bytes: lambda part: b"b%d:%b" % (len(part), part),
-    UUID: lambda part: b"u" + part.bytes,
-    type(None): lambda _: b"n",
-    datetime: _encode_time,
-    tuple: _encode_list,
-    list: _encode_list,
-    dict: _encode_mapping,
-}
+_ENCODERS = _Encoders(
+    {
+        str: _encode_text,
+        int: lambda part: b"i%d;" % part,
+        bool: lambda part: b"t" if part else b"f",
+        bytes: lambda part: b"b%d:%b" % (len(part), part),
+        UUID: _encode_id,
+        type(None): lambda _: b"n",
+        datetime: _encode_time,
+        tuple: _encode_list,
+        list: _encode_list,
+        dict: _encode_mapping,
+    }
+)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import protovalidate
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from services.runtime.errors import FieldViolation, InvalidRequest, MalformedMessage
@@ -23,6 +24,12 @@ def check_shape(request: Message, *, only_first: bool) -> None:
     violations = protovalidate.collect_violations(request, fail_fast=only_first)
     if violations:
         raise InvalidRequest.of([_field_violation(violation.proto) for violation in violations])
+
+
+def field_rules(message: Descriptor, field: str) -> Any:
+    """The rules of one field in the proto, for those who check some shapes themselves."""
+    options = message.fields_by_name[field].GetOptions().ListFields()
+    return next(value for extension, value in options if extension.full_name == "buf.validate.field")
 
 
 def checks_shape_itself(handler: Handler) -> Handler:

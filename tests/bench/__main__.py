@@ -9,12 +9,12 @@ import uvloop
 from rich.console import Console
 
 from deploy.local.temporal_cli import find_temporal
-from tests.bench import codes, ledger, ledger_flat, orders, production, vouchers, vouchers_many
+from tests.bench import codes, ledger, ledger_flat, orders, production, vouchers, vouchers_many, webhooks
 from tests.bench.registry import BENCHMARKS, LONG, Row
 from tests.bench.report import FILE, print_table, write_json
 
 # Imported for their registration.
-_MODULES = (orders, production, ledger, ledger_flat, vouchers, vouchers_many, codes)
+_MODULES = (orders, production, ledger, ledger_flat, vouchers, vouchers_many, codes, webhooks)
 
 
 async def run(names: Sequence[str], console: Console) -> list[Row]:

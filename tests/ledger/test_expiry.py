@@ -10,11 +10,11 @@ import pytest
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.ledger.main import LedgerSettings
+from tests.ledger.aging import age_grant, age_hold
 from tests.ledger.conftest import connected
 from tests.ledger.requests import Customer, grant, post, refused
 from tests.ledger.soundness import assert_ledger_sound
 
-LONG_AGO = "expires_at = now() - interval '1 day'"
 WAIT_S = 10.0
 
 
@@ -24,18 +24,6 @@ async def sweeping(ledger_settings: LedgerSettings) -> AsyncIterator[tuple[Ledge
     settings = ledger_settings.model_copy(update={"sweep_interval_s": 0.02})
     async with connected(settings) as first, connected(settings) as second:
         yield first, second
-
-
-async def expire_hold(connection: asyncpg.Connection, hold_id: str) -> None:
-    """Lets a hold's expiry be long ago."""
-    statement = f"UPDATE holds SET created_at = now() - interval '2 days', {LONG_AGO} WHERE hold_id = $1"
-    await connection.execute(statement, hold_id)
-
-
-async def expire_grant(connection: asyncpg.Connection, grant_id: str) -> None:
-    """Lets a grant's expiry be long ago."""
-    statement = f"UPDATE grants SET effective_at = now() - interval '2 days', {LONG_AGO} WHERE grant_id = $1"
-    await connection.execute(statement, grant_id)
 
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
@@ -65,7 +53,7 @@ async def test_hold_that_nobody_ends_is_freed_by_the_sweep(
     await ledger.GrantCredits(customer.grant(100))
     request = customer.hold(110, born_held_grants=[grant(20)])
     await ledger.HoldCredits(request)
-    await expire_hold(owner_connection, request.hold_id)
+    await age_hold(owner_connection, request.hold_id)
 
     async def is_freed() -> bool:
         return await balances(ledger, customer) == (120, 0, 120)
@@ -90,7 +78,7 @@ async def test_grant_that_has_expired_goes_to_breakage_but_for_what_is_held(
     await ledger.HoldCredits(captured)
     await ledger.HoldCredits(released)
     before = await breakage_minor(ledger, customer)
-    await expire_grant(owner_connection, given.grant_id)
+    await age_grant(owner_connection, given.grant_id)
 
     async def is_swept() -> bool:
         return await balances(ledger, customer) == (50, 50, 0)
@@ -112,7 +100,7 @@ async def test_release_into_a_grant_that_has_expired_does_not_wait_for_the_sweep
     given = (await ledger.GrantCredits(customer.grant(100))).grant
     request = customer.hold(30)
     await ledger.HoldCredits(request)
-    await expire_grant(owner_connection, given.grant_id)
+    await age_grant(owner_connection, given.grant_id)
     await ledger.ReleaseHold(customer.release(request.hold_id))
     assert await balances(ledger, customer) == (70, 0, 0)
     newest = (await ledger.ListTransfers(customer.transfers(page_size=1))).transfers[0]
@@ -129,7 +117,7 @@ async def test_expiry_opens_a_closed_breakage_account_again(
     (result,) = (await ledger.PostTransactions(post(customer.transaction(("till", "breakage", 5))))).results
     assert result.refusal.reason == "ACCOUNT_CLOSED"
     given = (await ledger.GrantCredits(customer.grant(100))).grant
-    await expire_grant(owner_connection, given.grant_id)
+    await age_grant(owner_connection, given.grant_id)
 
     async def is_swept() -> bool:
         return await balances(ledger, customer) == (0, 0, 0)
@@ -146,7 +134,7 @@ async def test_revoke_of_a_grant_that_expired_takes_it_back_from_breakage(
     ledger, customer = sweeping[0], Customer(currency="DKK")
     source = f"campaign:{customer.owner_id}"
     given = (await ledger.GrantCredits(customer.grant(100, source_account=source))).grant
-    await expire_grant(owner_connection, given.grant_id)
+    await age_grant(owner_connection, given.grant_id)
 
     async def is_swept() -> bool:
         return await balances(ledger, customer) == (0, 0, 0)
@@ -167,7 +155,7 @@ async def test_release_with_reversal_of_a_grant_that_expired_is_never_refused(
     born = grant(60)
     request = customer.hold(0, born_held_grants=[born])
     await ledger.HoldCredits(request)
-    await expire_grant(owner_connection, born.grant_id)
+    await age_grant(owner_connection, born.grant_id)
 
     async def is_swept() -> bool:
         state = await owner_connection.fetchval("SELECT state FROM grants WHERE grant_id = $1", born.grant_id)
@@ -191,13 +179,10 @@ async def test_two_servers_that_sweep_at_once_end_everything_once(
         hold = customer.hold(35)
         await server.HoldCredits(hold)
         holds.append((customer, hold.hold_id))
-        await owner_connection.executemany(
-            f"UPDATE grants SET effective_at = now() - interval '2 days', {LONG_AGO} WHERE grant_id = $1",
-            [(each.grant_id,) for each in given[:4]],
-        )
-    await owner_connection.execute(
-        f"UPDATE holds SET created_at = now() - interval '2 days', {LONG_AGO} WHERE currency = 'ISK'"
-    )
+        for each in given[:4]:
+            await age_grant(owner_connection, each.grant_id)
+    for _, hold_id in holds:
+        await age_hold(owner_connection, hold_id)
     ends = [
         server.CaptureHold(customer.capture(hold_id, 5)) if index % 3 else server.ReleaseHold(customer.release(hold_id))
         for index, (customer, hold_id) in enumerate(holds)

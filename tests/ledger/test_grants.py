@@ -7,6 +7,7 @@ import pytest
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.runtime.ids import new_id
+from tests.ledger.aging import age_grant, begin_grant
 from tests.ledger.requests import PAID, PROMOTIONAL, Customer, in_days, refused
 
 
@@ -58,19 +59,10 @@ async def test_wallet_counts_an_expired_grant_as_balance_but_not_as_available(
     customer = Customer()
     expired = (await ledger.GrantCredits(customer.grant(7))).grant
     await ledger.GrantCredits(customer.grant(100))
-    await expire(owner_connection, expired.grant_id)
+    await age_grant(owner_connection, expired.grant_id)
     wallet = await ledger.GetWallet(customer.wallet())
     assert (wallet.balance_minor, wallet.available_minor) == (107, 100)
     assert (await ledger.HoldCredits(customer.hold(107))).hold.held_minor == 100
-
-
-async def expire(connection: asyncpg.Connection, grant_id: str) -> None:
-    """Lets a grant's expiry be long ago."""
-    await connection.execute(
-        "UPDATE grants SET effective_at = now() - interval '2 days', expires_at = now() - interval '1 day'"
-        " WHERE grant_id = $1",
-        grant_id,
-    )
 
 
 async def test_grant_again_gets_the_first_answer_also_when_it_is_spent(ledger: LedgerServiceStub) -> None:
@@ -139,7 +131,7 @@ async def test_grant_that_begins_later_is_not_available_before(
     wallet = await ledger.GetWallet(customer.wallet())
     assert (wallet.balance_minor, wallet.available_minor, wallet.next_expiry.amount_minor) == (70, 0, 70)
     assert (await ledger.HoldCredits(customer.hold(70))).hold.held_minor == 0
-    await owner_connection.execute("UPDATE grants SET effective_at = now() WHERE grant_id = $1", later.grant_id)
+    await begin_grant(owner_connection, later.grant_id)
     assert (await ledger.HoldCredits(customer.hold(70))).hold.held_minor == 70
 
 

@@ -7,6 +7,7 @@ import pytest
 from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.runtime.ids import new_id
+from tests.ledger.aging import age_hold
 from tests.ledger.requests import PAID, PROMOTIONAL, Customer, grant, in_days, refused
 
 
@@ -231,11 +232,7 @@ async def test_capture_after_the_holds_expiry_succeeds_until_it_is_written(
     await ledger.GrantCredits(customer.grant(100))
     request = customer.hold(80)
     await ledger.HoldCredits(request)
-    await owner_connection.execute(
-        "UPDATE holds SET created_at = now() - interval '2 days', expires_at = now() - interval '1 day'"
-        " WHERE hold_id = $1",
-        request.hold_id,
-    )
+    await age_hold(owner_connection, request.hold_id)
     hold = (await ledger.CaptureHold(customer.capture(request.hold_id, 80))).hold
     assert hold.state == ledger_pb2.HOLD_STATE_CAPTURED
 

@@ -10,6 +10,7 @@ from quittance.ledger.v1 import ledger_pb2
 from quittance.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from services.runtime.grpc_errors import refusal_of
 from services.runtime.ids import new_id
+from tests.ledger.aging import age_grant
 from tests.ledger.requests import PAID, Customer, grant, in_days, refused
 from tests.ledger.soundness import assert_ledger_sound
 
@@ -106,11 +107,7 @@ async def test_refund_to_an_expired_grant_opens_one_in_its_place(
     expired = (await ledger.GrantCredits(customer.grant(100, category=PAID, priority=4))).grant
     kept = (await ledger.GrantCredits(customer.grant(50, priority=9))).grant
     hold_id = await spent(ledger, customer, 150)
-    await owner_connection.execute(
-        "UPDATE grants SET effective_at = now() - interval '2 days', expires_at = now() - interval '1 day'"
-        " WHERE grant_id = $1",
-        expired.grant_id,
-    )
+    await age_grant(owner_connection, expired.grant_id)
     refund = (await ledger.RefundCredits(customer.refund(hold_id, 120, refund_grace_days=days))).refund
     to_kept, to_sibling = refund.parts
     assert (to_kept.returned_to_grant_id, to_kept.amount_minor) == (kept.grant_id, 50)

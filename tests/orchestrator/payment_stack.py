@@ -1,7 +1,7 @@
 """A whole stack whose checkout speaks to doubles of Stripe and YooKassa, and what tests do with money there."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,7 @@ from quittance.checkout.v1.payments_pb2_grpc import PaymentsServiceStub
 from quittance.ledger.v1 import proof_pb2
 from quittance.ledger.v1.proof_pb2_grpc import ProofServiceStub
 from services.runtime.channels import open_channel
-from tests.faulty_stack import FaultyStack
+from tests.faulty_stack import SERVICES, FaultyStack
 from tests.payments.fakes.deliveries import Weather
 from tests.payments.fakes.serving import Object
 from tests.payments.fakes.stripe_api import API_KEY, SECRET, StripeDouble
@@ -21,13 +21,22 @@ from tests.payments.fakes.yookassa_api import SECRET_KEY, SHOP_ID, YooKassaDoubl
 from tests.shop import CURRENCY, Shop, fresh_id
 
 DEPLOYMENT = "shop-of-the-tests"
+PROVIDERS = ("stripe", "yookassa", "sandbox")
 
 
 class PaymentStack:
     """The stack, the doubles, and short words."""
 
-    def __init__(self, directory: Path, *, seed: int = 0, weather: Weather | None = None) -> None:
-        self.running = FaultyStack(directory)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        seed: int = 0,
+        weather: Weather | None = None,
+        proxied: Sequence[str] = SERVICES,
+    ) -> None:
+        """`seed`: of the doubles' dice. `proxied`: see FaultyStack."""
+        self.running = FaultyStack(directory, proxied=proxied)
         webhooks = f"http://{self.running.stack.address('checkout_http')}/webhooks"
         self.stripe = StripeDouble(f"{webhooks}/stripe", seed=seed, weather=weather)
         self.yookassa = YooKassaDouble(f"{webhooks}/yookassa", seed=seed, weather=weather)
@@ -100,18 +109,6 @@ class PaymentStack:
         """Asks the provider, as the order's workflow does now and then."""
         await self.steps.ReadPayment(order_steps_pb2.ReadPaymentRequest(order_id=order_id, refresh=True))
 
-    async def reconcile(self) -> payment_workflows_pb2.ReconciliationResult:
-        """As the schedule does it."""
-        request = payment_workflows_pb2.ReconciliationInput(providers=["stripe", "yookassa", "sandbox"], window_s=3600)
-        result: payment_workflows_pb2.ReconciliationResult = await self.running.temporal.execute_workflow(
-            "ReconciliationWorkflow",
-            request,
-            id=f"reconciliation-{fresh_id()}",
-            task_queue="quittance",
-            result_type=payment_workflows_pb2.ReconciliationResult,
-        )
-        return result
-
     async def money(self, order: checkout_pb2.Order) -> payments_pb2.ListOrderMoneyResponse:
         return await self.payments.ListOrderMoney(payments_pb2.ListOrderMoneyRequest(order_id=order.order_id))
 
@@ -142,12 +139,13 @@ class PaymentStack:
 
     async def held(self, provider: str) -> int:
         """What the ledger says that the provider holds for us."""
-        return -await self._balance(CLEARING.format(provider=provider))
+        return -await self.balance(CLEARING.format(provider=provider))
 
     async def unallocated(self, provider: str) -> int:
-        return await self._balance(UNALLOCATED.format(provider=provider))
+        return await self.balance(UNALLOCATED.format(provider=provider))
 
-    async def _balance(self, account: str) -> int:
+    async def balance(self, account: str) -> int:
+        """What an account's transfers add up to, over all books."""
         asked = proof_pb2.TrialBalanceRequest(account=account, currency=CURRENCY)
         pages = self.proof.TrialBalance(asked)
         return sum([row.posted_minor async for page in pages for row in page.rows])  # type: ignore[attr-defined]
@@ -157,6 +155,18 @@ class PaymentStack:
         request = payments_pb2.ListPaymentFindingsRequest(page_size=1000)
         page = await self.payments.ListPaymentFindings(request)
         return [found.kind for found in page.findings if found.order_id == order.order_id]
+
+    async def reconcile(self, workflow_id: str = "") -> payment_workflows_pb2.ReconciliationResult:
+        """As the schedule does it."""
+        request = payment_workflows_pb2.ReconciliationInput(providers=PROVIDERS, window_s=86_400)
+        result: payment_workflows_pb2.ReconciliationResult = await self.running.temporal.execute_workflow(
+            "ReconciliationWorkflow",
+            request,
+            id=workflow_id or f"reconciliation-{fresh_id()}",
+            task_queue="quittance",
+            result_type=payment_workflows_pb2.ReconciliationResult,
+        )
+        return result
 
     async def assert_books_agree(self) -> None:
         """P-1: what each provider's journal holds is what the ledger says."""

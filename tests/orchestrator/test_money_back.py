@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from quittance.checkout.v1 import checkout_pb2, payments_pb2
 from tests.faults.proxy import until
-from tests.orchestrator.payment_stack import PaymentStack
+from tests.orchestrator.payment_stack import PROVIDERS, PaymentStack
 from tests.payments.fakes.faults import Fault
 from tests.shop import CURRENCY, PRICE_MINOR
 
 REFUNDED = payments_pb2.REFUND_STATE_REFUNDED
 FAILED = payments_pb2.REFUND_STATE_FAILED
+RECONCILE = "payments.ReconcileProvider"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,23 @@ async def test_order_whose_stripe_page_answers_500_after_the_effect_has_one_page
     assert len(pages) == 1
     tills.stripe.pay(pages[0])
     await tills.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED)
+
+
+@pytest.mark.parametrize("provider", ["stripe", "yookassa"])
+async def test_page_that_is_found_after_lost_answers_stays_open_as_long_as_was_asked_for(
+    tills: PaymentStack, provider: str
+) -> None:
+    """Neither ended at once nor open for as long as the provider would have it."""
+    double = tills.stripe if provider == "stripe" else tills.yookassa
+    calls = double.journal.calls
+    looked = calls.get("list_sessions", 0), calls.get("list_payments", 0)
+    # The last of them when the page is too old for its first try.
+    double.faults.queue("create_session", Fault.ERROR_BEFORE, Fault.ERROR_BEFORE, Fault.ERROR_AFTER)
+    order = await tills.awaiting(provider, payment_window_s=600)
+    assert (calls.get("list_sessions", 0), calls.get("list_payments", 0)) != looked
+    open_for = order.payment.expire_time.ToDatetime() - order.create_time.ToDatetime()
+    assert timedelta(seconds=600) <= open_for < timedelta(seconds=660)
+    await tills.shop.cancel(order.order_id)
 
 
 async def test_refund_in_full_goes_back_and_is_booked(tills: PaymentStack) -> None:
@@ -198,3 +218,24 @@ async def test_reconciliation_applies_a_payment_whose_webhook_is_lost(tills: Pay
     await tills.reconcile()
     await tills.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED)
     assert await tills.findings(order) in (["PAYMENT_MISSED"], [])
+
+
+async def test_reconciliation_tells_the_workflow_of_a_payment_that_it_applied(tills: PaymentStack) -> None:
+    """The workflow asks the provider only every few minutes by itself."""
+    order = await tills.awaiting("yookassa")
+    url, tills.yookassa.deliveries.url = tills.yookassa.deliveries.url, ""
+    tills.yookassa.pay(tills.yookassa.payment_of(order.order_id))
+    tills.yookassa.deliveries.url = url
+    await tills.reconcile()
+    await tills.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED)
+    history = await tills.running.workflow_of(order.order_id).fetch_history()
+    assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED in {event.event_type for event in history.events}
+
+
+async def test_reconciliation_of_many_pages_has_time_for_them(tills: PaymentStack) -> None:
+    """Hundreds of pages at a good part of a second each, all in one call: far more than other calls may take."""
+    await tills.reconcile("reconciliation-of-many-pages")
+    history = await tills.running.temporal.get_workflow_handle("reconciliation-of-many-pages").fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    limits = [each.start_to_close_timeout for each in scheduled if each.activity_type.name == RECONCILE]
+    assert [limit.ToTimedelta() for limit in limits] == [timedelta(minutes=10)] * len(PROVIDERS)

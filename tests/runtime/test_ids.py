@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.runtime.errors import InvalidRequest
 from services.runtime.ids import FINGERPRINT_LENGTH, derived_id, fingerprint, keyed_fingerprint, new_id, parse_id
+from services.runtime.wire_ids import parse_wire_id, wire_id
 
 SCALARS = st.one_of(
     st.none(),
@@ -79,12 +80,18 @@ def test_derived_id_is_the_same_for_the_same_step_only(parent: UUID, step: str, 
 
 
 @given(st.uuids())
+def test_fingerprint_takes_ids_of_the_database_driver_for_what_they_are(identifier: UUID) -> None:
+    assert fingerprint([wire_id(str(identifier))]) == fingerprint([identifier])
+
+
+@given(st.uuids())
 def test_parse_id_canonical_text_comes_back(identifier: UUID) -> None:
-    assert parse_id(str(identifier), "order_id") == identifier
+    assert parse_id(str(identifier), "order_id") == parse_wire_id(str(identifier), "order_id") == identifier
 
 
 @pytest.mark.parametrize("text", ["", "x", "{" + str(uuid4())[1:], "g" * 36, str(uuid4()) + " ", uuid4().hex])
 def test_parse_id_anything_else_names_the_field(text: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        parse_id(text, "order_id")
-    assert caught.value.metadata == {"field": "order_id", "rule": "uuid"}
+    for parse in (parse_id, parse_wire_id):
+        with pytest.raises(InvalidRequest) as caught:
+            parse(text, "order_id")
+        assert caught.value.metadata == {"field": "order_id", "rule": "uuid"}

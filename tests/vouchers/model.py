@@ -124,8 +124,10 @@ class Model:
         return entries
 
     def _expire(self, reference: RedemptionReference, now: datetime) -> int:
-        entry = self.entries.get(reference.redemption_id)
+        entry, named = self.entries.get(reference.redemption_id), self.vouchers.get(reference.voucher)
         if entry is None or entry.state != "reserved" or entry.expires_at is None or entry.expires_at > now:
+            return 0
+        if named is None or entry.voucher_id != named.voucher_id:
             return 0
         self.entries[reference.redemption_id] = Entry(**{**vars(entry), "state": "expired"})
         return 1

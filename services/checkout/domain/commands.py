@@ -112,6 +112,8 @@ class Event:
     session_id: str | None
     raw_body: bytes = field(repr=False)
     received_at: datetime
+    # Whether no workflow has to be told of it.
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,8 @@ class ProviderSession:
 
     session_id: str
     url: str
-    expire_time: datetime
+    # When the provider closes it by itself; None when it does not say.
+    expire_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

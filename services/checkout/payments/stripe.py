@@ -123,8 +123,7 @@ class StripeProvider:
         if session.url is None:
             # The answer to an earlier try, and that page has ended since.
             raise ProviderRefused(NAME, "session_has_ended")
-        expire_time = min(request.expire_time, moment(session.expires_at))
-        return ProviderSession(session_id=session.id, url=session.url, expire_time=expire_time)
+        return ProviderSession(session_id=session.id, url=session.url, expire_time=moment(session.expires_at))
 
     async def find_session(self, order_id: UUID, since: datetime) -> ProviderSession | None:
         """See PaymentProvider. Stripe cannot search for pages, so all since then are looked through."""

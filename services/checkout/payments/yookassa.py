@@ -113,7 +113,7 @@ class YooKassaProvider:
         }
         answer = await self._call("POST", "/payments", body=body, key=request.idempotency_key)
         payment = read_answer(NAME, Payment, answer)
-        session = _session_of(payment, request.expire_time)
+        session = _session_of(payment)
         if session is None:
             # The answer to an earlier try, and that payment has ended since.
             raise ProviderRefused(NAME, "payment_has_ended")
@@ -124,10 +124,8 @@ class YooKassaProvider:
         query = {"created_at.gte": _written(since)}
         async for payment in self._list(Page[Payment], "/payments", query):
             if self._marks.order_of(payment.metadata) == order_id:
-                expire_time = payment.created_at
-                found = _session_of(payment, expire_time)
                 # The address of a page that has ended is gone; nobody needs it.
-                return found or ProviderSession(payment.id, "https://localhost/", expire_time)
+                return _session_of(payment) or ProviderSession(payment.id, "https://localhost/", None)
         return None
 
     async def read_session(self, session_id: str) -> ProviderPayment:
@@ -301,9 +299,9 @@ def _refusal(status: int, body: bytes) -> Exception:
     return ProviderRefused(NAME, code)
 
 
-def _session_of(payment: Payment, expire_time: datetime) -> ProviderSession | None:
+def _session_of(payment: Payment) -> ProviderSession | None:
     url = payment.confirmation.confirmation_url if payment.confirmation else None
-    return None if url is None else ProviderSession(session_id=payment.id, url=url, expire_time=expire_time)
+    return None if url is None else ProviderSession(session_id=payment.id, url=url, expire_time=None)
 
 
 def _payment_of(payment: Payment) -> ProviderPayment:

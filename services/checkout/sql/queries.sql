@@ -142,8 +142,10 @@ SELECT status FROM webhook_events WHERE provider = $1 AND event_id = $2;
 -- name: insert_event :exec
 -- Stored once, in the transaction that applies it: a redelivery after a crash finds all of it or nothing.
 INSERT INTO webhook_events (
-    provider, event_id, kind, order_id, session_id, raw_body, status, error, received_at, processed_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp());
+    provider, event_id, kind, order_id, session_id, raw_body, status, error, received_at, processed_at, told_at
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), CASE WHEN $10::boolean THEN clock_timestamp() END
+);
 
 -- name: load_receipts :many
 -- The order's receipts, and the one that a command speaks of, whoever's it is.
@@ -233,6 +235,10 @@ SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL 
 SELECT provider, event_id, order_id FROM webhook_events
 WHERE told_at IS NULL AND received_at < statement_timestamp() - make_interval(secs => $1)
 ORDER BY received_at LIMIT $2;
+
+-- name: commit_without_waiting :exec
+-- This transaction's commit does not wait for the disk: what a crash takes away is written again.
+SELECT set_config('synchronous_commit', 'off', true);
 
 -- name: mark_told :exec
 UPDATE webhook_events SET told_at = clock_timestamp() WHERE provider = $1 AND event_id = $2;

@@ -92,12 +92,15 @@ async def _is_event_known(connection: Connection, command: Command[Any]) -> bool
     return await queries.find_event(connection, event.provider, event.event_id) is not None
 
 
-# Commands that look at money that came or goes back.
-_ABOUT_MONEY = (ApplyNews, ReceiveEvent, RequestRefund, ApplyRefundNews, CompleteRefund)
+def _is_about_money(command: Command[Any]) -> bool:
+    """Whether it looks at money that came or goes back."""
+    if isinstance(command, ReceiveEvent):
+        return command.news is not None or command.refund is not None
+    return isinstance(command, ApplyNews | RequestRefund | ApplyRefundNews | CompleteRefund)
 
 
 async def _load_receipts(connection: Connection, command: Command[Any], order_id: UUID | None) -> tuple[Receipt, ...]:
-    if not isinstance(command, _ABOUT_MONEY):
+    if not _is_about_money(command):
         return ()
     provider, provider_payment_id = receipt_key_of(command) or (None, None)
     rows = await queries.load_receipts(connection, order_id, provider, provider_payment_id)
@@ -105,7 +108,7 @@ async def _load_receipts(connection: Connection, command: Command[Any], order_id
 
 
 async def _load_refunds(connection: Connection, command: Command[Any], order_id: UUID | None) -> tuple[Refund, ...]:
-    if not isinstance(command, _ABOUT_MONEY):
+    if not _is_about_money(command):
         return ()
     return tuple(refund_of(row) for row in await queries.load_refunds(connection, order_id))
 

@@ -166,9 +166,10 @@ class MoneyStore:
         return [UntoldEvent(*row.values()) for row in rows]
 
     async def mark_told(self, provider: str, event_id: str) -> None:
-        """The event's workflow was told, or there is nobody to tell."""
+        """The event's workflow was told. When a crash takes the mark away, it is told once more."""
 
         async def work(connection: Connection) -> None:
+            await queries.commit_without_waiting(connection)
             await queries.mark_told(connection, provider, event_id)
 
         await in_transaction(self._pool, work)

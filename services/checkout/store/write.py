@@ -92,6 +92,7 @@ async def _write_event(connection: Connection, state: State, change: Change[Any]
         status,
         error,
         event.received_at,
+        event.is_told,
     )
     if change.dispute is not None:
         dispute = change.dispute

@@ -7,7 +7,6 @@ fewer messages, by the same rules: it reads them from the proto. Whatever it doe
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
 from google.protobuf.descriptor import Descriptor
@@ -15,19 +14,15 @@ from google.protobuf.descriptor import Descriptor
 from quittance.ledger.v1 import ledger_pb2
 from services.ledger.domain.commands import PostTransaction, TransferOrder
 from services.ledger.domain.results import AccountPlace
+from services.runtime.validation import field_rules
 from services.runtime.wire_ids import wire_id
 
 _TEXTS_REMEMBERED = 100_000
 
 
-def _rules(message: Descriptor, field: str) -> Any:
-    options = message.fields_by_name[field].GetOptions().ListFields()
-    return next(value for extension, value in options if extension.full_name == "buf.validate.field")
-
-
 def _text_check(message: Descriptor, field: str) -> Callable[[str], bool]:
     """Whether a text is not empty and keeps the rules of this field; the answers are remembered."""
-    rules = _rules(message, field).string
+    rules = field_rules(message, field).string
     fits = re.compile(rules.pattern or ".*", 0 if rules.pattern else re.DOTALL).fullmatch
     length_max = rules.max_len if rules.HasField("max_len") else 3
 
@@ -43,7 +38,7 @@ _is_currency = _text_check(_TRANSACTION, "currency")
 _is_reason = _text_check(_TRANSACTION, "reason")
 _is_code = _text_check(_TRANSFER, "debit_account")
 _is_named_currency, _is_named_account = _text_check(_NAME, "currency"), _text_check(_NAME, "account")
-_AMOUNT_MAX: int = _rules(_TRANSFER, "amount_minor").int64.lte
+_AMOUNT_MAX: int = field_rules(_TRANSFER, "amount_minor").int64.lte
 
 
 def read_plain(

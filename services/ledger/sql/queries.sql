@@ -828,8 +828,7 @@ ORDER BY g.grant_id LIMIT $2;
 -- name: walk_asked_grants :many
 -- Grants asked for by themselves: neither born held nor opened by a refund.
 SELECT format('grant %s', g.grant_id) AS subject, c.owner_id, c.currency, c.fingerprint, t.reason,
-    ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, a.code, nullif(g.effective_at, g.created_at))
-        AS asked
+    ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, a.code, g.effective_at, g.created_at) AS asked
 FROM grants AS g
 JOIN commands AS c ON c.book_id = g.book_id AND c.command_id = g.grant_id
 JOIN transfers AS t ON t.book_id = g.book_id AND t.seq = c.first_seq
@@ -843,8 +842,8 @@ WHERE g.book_id = $1 AND g.hold_id IS NULL AND NOT EXISTS (
 SELECT format('hold %s', h.hold_id) AS subject, c.owner_id, c.currency, c.fingerprint, h.reason, h.target_minor,
     a.code AS credit_code, h.expires_at,
     ARRAY(
-        SELECT ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, source.code,
-            nullif(g.effective_at, g.created_at))
+        SELECT ROW(g.grant_id, g.amount_minor, g.category, g.priority, g.expires_at, source.code, g.effective_at,
+            g.created_at)
         FROM hold_parts AS p
         JOIN grants AS g ON g.book_id = p.book_id AND g.grant_id = p.grant_id AND g.hold_id = p.hold_id
         JOIN commands AS given ON given.book_id = g.book_id AND given.command_id = g.grant_id

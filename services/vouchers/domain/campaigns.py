@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.vouchers.domain.effects import NO_PRODUCTS, Effect, ProductSelection
-from services.vouchers.domain.kinds import CampaignState, RedemptionState, Stacking, UseRule
+from services.vouchers.domain.kinds import REPORTED, CampaignState, RedemptionState, Stacking, UseRule
 from services.vouchers.errors.campaigns import CampaignExistsWithDifferentField, InvalidWindow
 
 USES_PER_CUSTOMER_DEFAULT = 1
@@ -66,9 +66,14 @@ class Usage(NamedTuple):
 
     def counting(self, state: RedemptionState, step: int, value_minor: int) -> "Usage":
         """With one redemption more or less in a state; `value_minor` is what that adds to or takes from the worth."""
-        field_name = str(state)
-        changed = {field_name: getattr(self, field_name) + step, "spent_minor": self.spent_minor + value_minor}
-        return self._replace(**changed)
+        counters = list(self)
+        counters[_PLACES[state]] += step
+        counters[-1] += value_minor
+        return Usage._make(counters)
+
+
+# Where a state's redemptions are counted; what they are worth comes last.
+_PLACES = {state: Usage._fields.index(state) for state in REPORTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ class InWallet:
 Assessment = Benefit | InWallet | ServiceError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, only because making frozen ones takes three times as long: nobody changes an offer.
+@dataclass(slots=True, kw_only=True)
 class Offer:
     """One voucher offered for a basket, and all that the rules look at.
 

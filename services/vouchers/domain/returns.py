@@ -22,9 +22,17 @@ def restore_redemptions(command: RestoreRedemptions, state: State, now: datetime
 
 
 def expire_redemptions(command: ExpireRedemptions, state: State, now: datetime) -> RolledBack:
-    """Reservations past their expiry are ended; whatever else has become of the others meanwhile stays."""
-    found = [state.redemptions.get(reference.redemption_id) for reference in command.redemptions]
-    due = [redemption for redemption in found if redemption is not None and _is_due(redemption, now)]
+    """Reservations past their expiry are ended; whatever else has become of the others meanwhile stays.
+
+    So do those of another voucher than is named: their campaign is not locked.
+    """
+    found = [(reference.voucher, state.redemptions.get(reference.redemption_id)) for reference in command.redemptions]
+    due = [
+        redemption
+        for voucher, redemption in found
+        if redemption is not None
+        if _is_due(redemption, now) and redemption.voucher_id == state.voucher_ids.get(voucher)
+    ]
     put_all([redemption.expire(now) for redemption in due], state)
     return RolledBack(len(due))
 

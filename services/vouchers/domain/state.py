@@ -1,6 +1,5 @@
 """What one group of commands sees and changes: the working copy of the rows that were loaded for it."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,16 +25,23 @@ class CustomerUses:
     `moments` is when they were made, of campaigns with a limit per period only: at least those within the period.
     """
 
-    by_voucher: Counter[tuple[UUID, RedemptionState]] = field(default_factory=Counter)
-    moments: Counter[datetime] = field(default_factory=Counter)
+    by_voucher: dict[tuple[UUID, RedemptionState], int] = field(default_factory=dict)
+    moments: dict[datetime, int] = field(default_factory=dict)
 
     def total(self) -> int:
         """All of them."""
-        return self.by_voucher.total()
+        return sum(self.by_voucher.values())
 
     def of(self, voucher_id: UUID, state: RedemptionState) -> int:
         """Those of one voucher in one state."""
-        return self.by_voucher[voucher_id, state]
+        return self.by_voucher.get((voucher_id, state), 0)
+
+    def count(self, redemption: Redemption, voucher_id: UUID, step: int, *, with_moment: bool) -> None:
+        """One use more, or less."""
+        used_as, moment = (voucher_id, redemption.state), redemption.created_at
+        self.by_voucher[used_as] = self.by_voucher.get(used_as, 0) + step
+        if with_moment:
+            self.moments[moment] = self.moments.get(moment, 0) + step
 
     def has_reserved(self) -> bool:
         """Whether an order of the customer is still open, or being undone."""
@@ -125,7 +131,8 @@ class State:
         voucher = self.vouchers[voucher_id]
         self.vouchers[voucher_id] = replace(voucher, uses=voucher.uses + step)
         self.changes.vouchers.add(voucher_id)
-        uses = self.customer_uses.setdefault((campaign.campaign_id, redemption.customer_id), CustomerUses())
-        uses.by_voucher[voucher_id, redemption.state] += step
-        if campaign.rules.period_days is not None:
-            uses.moments[redemption.created_at] += step
+        customer = (campaign.campaign_id, redemption.customer_id)
+        uses = self.customer_uses.get(customer)
+        if uses is None:
+            uses = self.customer_uses[customer] = CustomerUses()
+        uses.count(redemption, voucher_id, step, with_moment=campaign.rules.period_days is not None)

@@ -26,25 +26,27 @@ def _credit(effect: CreditGrantEffect, offer: Offer) -> Benefit:
 
 
 def _discount(effect: Discount, offer: Offer) -> Benefit | ServiceError:
-    campaign, basket_lines = offer.campaign, offer.basket.lines
+    campaign, basket_lines, parameters = offer.campaign, offer.basket.lines, effect.parameters
     lines = [
         DiscountLine(left_minor, line.quantity, role_of(campaign.rules, line))
         for line, left_minor in zip(basket_lines, offer.left, strict=True)
     ]
-    missing = missing_pieces(effect.kind, effect.parameters, lines)
+    missing = missing_pieces(effect.kind, parameters, lines)
     if missing is not None:
         pieces, pieces_min = missing
         return PiecesMissing(campaign_id=campaign.campaign_id, pieces=pieces, pieces_min=pieces_min)
     if not any(line.role & DISCOUNTED for line in lines):
         return NoEligibleProduct(campaign_id=campaign.campaign_id)
-    shares = discount_shares(effect.kind, effect.parameters, lines)
+    shares = discount_shares(effect.kind, parameters, lines)
     if not any(shares):
         return NothingToDiscount(campaign_id=campaign.campaign_id)
     discounts = tuple(
-        LineDiscount(line.line_number, left.amount_minor, share, left.quantity, left.role)
-        for line, left, share in zip(basket_lines, lines, shares, strict=True)
+        [
+            LineDiscount(line.line_number, left.amount_minor, share, left.quantity, left.role)
+            for line, left, share in zip(basket_lines, lines, shares, strict=True)
+        ]
     )
-    return Benefit(effect.kind, campaign.revision, effect.parameters, sum(shares), discounts)
+    return Benefit(effect.kind, campaign.revision, parameters, sum(shares), discounts)
 
 
 def _over_budget(benefit: Benefit, offer: Offer) -> ServiceError | None:

@@ -1,6 +1,7 @@
 """Results to messages."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from quittance.vouchers.v1 import vouchers_pb2
@@ -35,8 +36,11 @@ def redemptions(many: Iterable[Redemption]) -> list[vouchers_pb2.Redemption]:
 
 def redeemed(made: Sequence[Redemption]) -> vouchers_pb2.RedeemVouchersResponse:
     """The redemptions of an order and the sum of their discounts."""
-    discount_minor = sum(one.benefit.discount_minor for one in made if one.benefit is not None)
-    return vouchers_pb2.RedeemVouchersResponse(redemptions=redemptions(made), discount_minor=discount_minor)
+    response = vouchers_pb2.RedeemVouchersResponse()
+    for one in made:
+        _fill(response.redemptions.add(), one)
+        response.discount_minor += one.benefit.discount_minor if one.benefit is not None else 0
+    return response
 
 
 def assessment(assessed: AssessedVoucher) -> vouchers_pb2.VoucherAssessment:
@@ -74,29 +78,33 @@ def qualified_campaign(qualified: QualifiedCampaign) -> vouchers_pb2.QualifiedCa
 
 def _add_benefit(message: vouchers_pb2.VoucherAssessment, benefit: Benefit) -> None:
     message.discount_minor = benefit.discount_minor
-    message.line_discounts.extend(_line_discounts(benefit.lines))
+    _add_line_discounts(message.line_discounts, benefit.lines)
     message.credit_minor = benefit.credit.amount_minor if benefit.credit else 0
 
 
 def redemption(stored: Redemption) -> vouchers_pb2.Redemption:
     """A redemption as it stands."""
-    message = vouchers_pb2.Redemption(
-        redemption_id=str(stored.redemption_id),
-        order_id=str(stored.terms.order_id) if stored.terms else "",
-        customer_id=str(stored.customer_id),
-        voucher_id=str(stored.voucher_id or ""),
-        campaign_id=str(stored.campaign_id or ""),
-        state=_STATES[stored.state],
-        create_time=timestamp_of(stored.created_at),
-        update_time=timestamp_of(stored.updated_at),
-    )
+    message = vouchers_pb2.Redemption()
+    _fill(message, stored)
+    return message
+
+
+def _fill(message: vouchers_pb2.Redemption, stored: Redemption) -> None:
+    """Filling in place takes half the time of making messages and putting them into others."""
+    message.redemption_id = str(stored.redemption_id)
+    message.order_id = str(stored.terms.order_id) if stored.terms else ""
+    message.customer_id = str(stored.customer_id)
+    message.voucher_id = str(stored.voucher_id or "")
+    message.campaign_id = str(stored.campaign_id or "")
+    message.state = _STATES[stored.state]
+    message.create_time.CopyFrom(timestamp_of(stored.created_at))
+    message.update_time.CopyFrom(timestamp_of(stored.updated_at))
     if stored.benefit is not None:
         message.campaign_revision = stored.benefit.revision
         message.discount_minor = stored.benefit.discount_minor
-        message.line_discounts.extend(_line_discounts(stored.benefit.lines))
+        _add_line_discounts(message.line_discounts, stored.benefit.lines)
         if stored.benefit.credit is not None:
             message.credit_grant.CopyFrom(_credit_grant(stored.benefit.credit, stored.campaign_id))
-    return message
 
 
 def _credit_grant(credit: Credit, campaign_id: UUID | None) -> vouchers_pb2.CreditGrant:
@@ -108,7 +116,6 @@ def _credit_grant(credit: Credit, campaign_id: UUID | None) -> vouchers_pb2.Cred
     )
 
 
-def _line_discounts(lines: Iterable[LineDiscount]) -> list[vouchers_pb2.LineDiscount]:
-    return [
-        vouchers_pb2.LineDiscount(line_number=line.line_number, discount_minor=line.discount_minor) for line in lines
-    ]
+def _add_line_discounts(messages: Any, lines: Iterable[LineDiscount]) -> None:
+    for line in lines:
+        messages.add(line_number=line.line_number, discount_minor=line.discount_minor)

@@ -8,6 +8,7 @@ from quittance.vouchers.v1 import vouchers_pb2, vouchers_pb2_grpc
 from services.runtime.deadlines import deadline_of
 from services.runtime.group_commit import GroupCommit
 from services.runtime.ids import parse_id
+from services.runtime.validation import checks_shape_itself
 from services.vouchers.domain.commands import AnyCommand, AnyResult, Command
 from services.vouchers.domain.paging import PAGE_SIZE_DEFAULT, Place, page_of, place_of
 from services.vouchers.domain.redemptions import Redemption
@@ -40,6 +41,7 @@ class VouchersServicer(vouchers_pb2_grpc.VouchersServiceServicer):
         qualified = await self._store.qualify_campaigns(decode.basket(request))
         return vouchers_pb2.QualifyCampaignsResponse(campaigns=[encode.qualified_campaign(one) for one in qualified])
 
+    @checks_shape_itself
     async def RedeemVouchers(
         self, request: vouchers_pb2.RedeemVouchersRequest, context: Context
     ) -> vouchers_pb2.RedeemVouchersResponse:

@@ -21,19 +21,20 @@ CROSS JOIN LATERAL (
 -- In id order, so that groups never wait for each other in a circle. The time is read outside the inner query,
 -- which is to say after the wait: it would be from before it otherwise. The key stays as it is, so that codes can be
 -- made meanwhile, whose foreign key looks at it.
+-- The rows are those of after the wait as well: what was committed meanwhile is seen.
 WITH locked AS MATERIALIZED (
-    SELECT campaign_id, last_at FROM campaigns
+    SELECT * FROM campaigns
     WHERE campaign_id = ANY ($1::uuid[])
     ORDER BY campaign_id FOR NO KEY UPDATE
 )
-SELECT campaign_id, greatest(clock_timestamp(), last_at) AS now FROM locked;
+SELECT *, greatest(clock_timestamp(), last_at) AS now FROM locked;
 
 -- name: read_clock :one
 -- The time of what no lock is taken for: reads, and tombstones of vouchers that do not exist.
 SELECT clock_timestamp() AS now;
 
 -- name: load_campaigns :many
--- A statement after the lock: what was committed while we waited is seen. All columns: a campaign is read whole.
+-- All columns: a campaign is read whole.
 SELECT * FROM campaigns WHERE campaign_id = ANY ($1::uuid[]);
 
 -- name: load_vouchers :many
@@ -80,36 +81,53 @@ CROSS JOIN LATERAL (
     GROUP BY r.voucher_id, r.state
 ) AS used;
 
--- name: insert_redemptions :exec
+-- name: write_changes :exec
+-- New redemptions and all counters in one round trip: with few commands in a group round trips are what costs.
 -- An id that somebody else has taken meanwhile is a lost race: the group is loaded and decided again.
 -- What is jsonb comes as text, because a list in an array would be taken for another dimension.
-INSERT INTO redemptions (
-    redemption_id, customer_id, voucher_id, campaign_id,
-    order_id, currency, lines_digest, redemptions_digest, facts_digest,
-    effect, campaign_revision, effect_parameters, discount_minor, lines,
-    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
-    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+-- Counters are the numbers themselves, not differences: they were counted under the lock. Of every campaign with a new
+-- or changed row, because its time moves on with it.
+WITH made AS (
+    INSERT INTO redemptions (
+        redemption_id, customer_id, voucher_id, campaign_id,
+        order_id, currency, lines_digest, redemptions_digest, facts_digest,
+        effect, campaign_revision, effect_parameters, discount_minor, lines,
+        credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+        state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+    )
+    SELECT
+        redemption_id, customer_id, voucher_id, campaign_id,
+        order_id, currency, lines_digest, redemptions_digest, facts_digest,
+        effect, campaign_revision, effect_parameters::jsonb, discount_minor, lines::jsonb,
+        credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+        state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+    FROM unnest(
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],
+        $5::uuid[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
+        $10::text[], $11::integer[], $12::text[], $13::bigint[], $14::text[],
+        $15::bigint[], $16::integer[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
+        $20::text[], $21::timestamptz[], $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
+        $26::text[]
+    ) AS made (
+        redemption_id, customer_id, voucher_id, campaign_id,
+        order_id, currency, lines_digest, redemptions_digest, facts_digest,
+        effect, campaign_revision, effect_parameters, discount_minor, lines,
+        credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
+        state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+    )
+), used AS (
+    UPDATE vouchers AS v SET uses = counted.uses
+    FROM unnest($27::uuid[], $28::bigint[]) AS counted (voucher_id, uses)
+    WHERE v.voucher_id = counted.voucher_id
 )
-SELECT
-    redemption_id, customer_id, voucher_id, campaign_id,
-    order_id, currency, lines_digest, redemptions_digest, facts_digest,
-    effect, campaign_revision, effect_parameters::jsonb, discount_minor, lines::jsonb,
-    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
-    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
+UPDATE campaigns AS c
+SET uses = counted.reserved + counted.kept + counted.confirmed, reserved = counted.reserved, kept = counted.kept,
+    confirmed = counted.confirmed, rolled_back = counted.rolled_back, expired = counted.expired,
+    restored = counted.restored, spent_minor = counted.spent_minor, last_at = $37
 FROM unnest(
-    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],
-    $5::uuid[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[],
-    $10::text[], $11::integer[], $12::text[], $13::bigint[], $14::text[],
-    $15::bigint[], $16::integer[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
-    $20::text[], $21::timestamptz[], $22::timestamptz[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[],
-    $26::text[]
-) AS made (
-    redemption_id, customer_id, voucher_id, campaign_id,
-    order_id, currency, lines_digest, redemptions_digest, facts_digest,
-    effect, campaign_revision, effect_parameters, discount_minor, lines,
-    credit_minor, credit_priority, credit_expires_at, expires_at, created_at,
-    state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
-);
+    $29::uuid[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[]
+) AS counted (campaign_id, reserved, kept, confirmed, rolled_back, expired, restored, spent_minor)
+WHERE c.campaign_id = counted.campaign_id;
 
 -- name: move_redemptions :exec
 -- Only what a life cycle changes: everything else was fixed when the redemption was made.
@@ -124,23 +142,6 @@ FROM unnest(
     redemption_id, state, kept_at, confirmed_at, rolled_back_at, expired_at, restored_at, restore_cause
 )
 WHERE r.redemption_id = moved.redemption_id;
-
--- name: update_voucher_uses :exec
--- The numbers themselves, not differences: they were counted under the lock.
-UPDATE vouchers AS v SET uses = counted.uses
-FROM unnest($1::uuid[], $2::bigint[]) AS counted (voucher_id, uses)
-WHERE v.voucher_id = counted.voucher_id;
-
--- name: update_campaigns :exec
--- Of every campaign with a new or changed row, because its time moves on with it.
-UPDATE campaigns AS c
-SET uses = counted.reserved + counted.kept + counted.confirmed, reserved = counted.reserved, kept = counted.kept,
-    confirmed = counted.confirmed, rolled_back = counted.rolled_back, expired = counted.expired,
-    restored = counted.restored, spent_minor = counted.spent_minor, last_at = $9
-FROM unnest(
-    $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]
-) AS counted (campaign_id, reserved, kept, confirmed, rolled_back, expired, restored, spent_minor)
-WHERE c.campaign_id = counted.campaign_id;
 
 -- name: list_due_redemptions :many
 -- What nobody has ended before its expiry, oldest first; ended under the campaigns' locks, so that nothing is lost by

@@ -28,12 +28,13 @@ async def load(
     The state, and the group's time.
     """
     found = await find_vouchers(connection, vouchers_needed(commands))
-    campaign_ids = sorted({campaign_id for _, campaign_id in found.values()})
-    now = await _lock_campaigns(connection, campaign_ids)
+    campaigns = await _lock_campaigns(connection, found)
+    # Never before the last time of a campaign in the group.
+    now = max([record["now"] for record in campaigns]) if campaigns else await read_clock(connection)
     offering, missing = guessers_needed(commands, found)
     await lock_guessers(connection, guess_limit, missing)
     wanted = customers_needed(commands, {reference: campaign_id for reference, (_, campaign_id) in found.items()})
-    state = await load_rules(connection, found, wanted, now)
+    state = await load_rules(connection, found, campaigns, wanted, now)
     redemptions = await queries.load_redemptions(connection, list(redemptions_needed(commands)))
     state.guesses = await load_guesses(connection, guess_limit, offering, now)
     state.redemptions = {record["redemption_id"]: redemption_of(record) for record in redemptions}
@@ -55,15 +56,26 @@ async def read_clock(connection: Connection) -> datetime:
     return now
 
 
+async def load_campaigns(connection: Connection, found: FoundVouchers) -> Sequence[Record]:
+    """The vouchers' campaigns, not locked."""
+    if not found:
+        return []
+    records: list[Record] = await queries.load_campaigns(connection, _campaign_ids(found))
+    return records
+
+
 async def load_rules(
-    connection: Connection, found: FoundVouchers, customers: Collection[CustomerKey], now: datetime
+    connection: Connection,
+    found: FoundVouchers,
+    campaigns: Iterable[Record],
+    customers: Collection[CustomerKey],
+    now: datetime,
 ) -> State:
     """Vouchers, campaigns and customers' uses: all that an assessment looks at."""
     if not found:
         return State()
     voucher_ids = {reference: voucher_id for reference, (voucher_id, _) in found.items()}
     vouchers = await queries.load_vouchers(connection, list(set(voucher_ids.values())))
-    campaigns = await queries.load_campaigns(connection, list({campaign_id for _, campaign_id in found.values()}))
     return State(
         voucher_ids=voucher_ids,
         vouchers={record["voucher_id"]: voucher_of(record) for record in vouchers},
@@ -72,12 +84,16 @@ async def load_rules(
     )
 
 
-async def _lock_campaigns(connection: Connection, campaign_ids: Sequence[UUID]) -> datetime:
-    """The group's time: never before the last time of a campaign in it."""
-    if not campaign_ids:
-        return await read_clock(connection)
-    times: list[datetime] = [record["now"] for record in await queries.lock_campaigns(connection, campaign_ids)]
-    return max(times)
+async def _lock_campaigns(connection: Connection, found: FoundVouchers) -> Sequence[Record]:
+    """The vouchers' campaigns as they are once all are locked."""
+    if not found:
+        return []
+    records: list[Record] = await queries.lock_campaigns(connection, _campaign_ids(found))
+    return records
+
+
+def _campaign_ids(found: FoundVouchers) -> list[UUID]:
+    return sorted({campaign_id for _, campaign_id in found.values()})
 
 
 async def _load_customer_uses(
@@ -87,7 +103,8 @@ async def _load_customer_uses(
     for record in await queries.load_customer_uses(connection, *columns(customers), now):
         uses = loaded.setdefault((record["campaign_id"], record["customer_id"]), CustomerUses())
         uses.by_voucher[record["voucher_id"], RedemptionState(record["state"])] = record["uses"]
-        uses.moments.update(record["moments"] or ())
+        for moment in record["moments"] or ():
+            uses.moments[moment] = uses.moments.get(moment, 0) + 1
     return loaded
 
 

@@ -46,8 +46,12 @@ def redemption_of(row: Record) -> Redemption:
     )
 
 
+# How many `redemption_columns` are.
+REDEMPTION_WIDTH = 26
+
+
 def redemption_columns(redemption: Redemption) -> tuple[object, ...]:
-    """The values of one row of `insert_redemptions`."""
+    """The values of one row of `write_changes`."""
     return (
         redemption.redemption_id,
         redemption.customer_id,

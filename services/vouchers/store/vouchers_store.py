@@ -18,7 +18,7 @@ from services.vouchers.domain.state import Qualify, State
 from services.vouchers.domain.vouchers import VoucherReference
 from services.vouchers.errors.redemptions import RedemptionNotFound
 from services.vouchers.store.codes_guessing import Turns, count_misses, load_guesses
-from services.vouchers.store.load import FoundVouchers, find_vouchers, load, load_rules, read_clock
+from services.vouchers.store.load import FoundVouchers, find_vouchers, load, load_campaigns, load_rules, read_clock
 from services.vouchers.store.rows import redemption_of
 from services.vouchers.store.statements import queries
 from services.vouchers.store.write import write
@@ -130,6 +130,7 @@ class VouchersStore:
     async def _rules_for(self, connection: Connection, found: FoundVouchers, basket: Basket) -> tuple[State, datetime]:
         now = await read_clock(connection)
         customers = {(campaign_id, basket.customer_id) for _, campaign_id in found.values()}
-        state = await load_rules(connection, found, customers, now)
+        campaigns = await load_campaigns(connection, found)
+        state = await load_rules(connection, found, campaigns, customers, now)
         state.qualify = self._qualify
         return state, now

@@ -60,7 +60,7 @@ class StripeDouble(ApiDouble):
 
     def session_of(self, order_id: str) -> Object:
         """The order's newest session."""
-        return [each for each in self.sessions.values() if each["client_reference_id"] == order_id][-1]
+        return next(each for each in reversed(self.sessions.values()) if each["client_reference_id"] == order_id)
 
     def pay(self, session: Object, *, amount: int | None = None, currency: str | None = None) -> Object:
         """The customer's card is charged; another amount or currency than the session's is Stripe's own mistake."""

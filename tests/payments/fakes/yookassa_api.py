@@ -54,7 +54,7 @@ class YooKassaDouble(ApiDouble):
 
     def payment_of(self, order_id: str) -> Object:
         """The order's newest payment."""
-        return [each for each in self.payments.values() if each["metadata"].get("order_id") == order_id][-1]
+        return next(each for each in reversed(self.payments.values()) if each["metadata"].get("order_id") == order_id)
 
     def pay(self, payment: Object, *, value: str | None = None, currency: str | None = None) -> None:
         """The money is there; another value or currency than the payment's is YooKassa's own mistake."""
