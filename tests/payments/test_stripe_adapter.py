@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.checkout.errors import ProviderNotConfigured, ProviderRefused, ProviderUnavailable
 from services.checkout.payments.provider import (
@@ -310,6 +311,7 @@ async def test_without_key_or_secret_the_provider_is_not_configured(stripe: Stri
             await receive(provider, b"{}")
         await provider.close()
     provider = client(stripe, api_key="sk_test_wrong")
-    with pytest.raises(ProviderNotConfigured):
+    with capture_logs() as lines, pytest.raises(ProviderNotConfigured):
         await provider.create_session(session_request())
+    assert [line["event"] for line in lines] == ["payment_provider_refuses_our_key"]
     await provider.close()

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import stripe
+import structlog
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -42,6 +43,8 @@ from services.checkout.payments.stripe_messages import (
     Session,
     moment,
 )
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NAME = "stripe"
 SIGNATURE_HEADER = "stripe-signature"
@@ -239,6 +242,8 @@ class StripeProvider:
         try:
             answer = await self._client.raw_request_async(method, path, **parameters, **options)
         except stripe.AuthenticationError:
+            # As without a key, only that somebody has to hear of it: a key that was rolled, or is another account's.
+            _log.error("payment_provider_refuses_our_key", provider=NAME)
             raise ProviderNotConfigured(NAME) from None
         except stripe.StripeError as failure:
             raise _refusal(failure) from None
