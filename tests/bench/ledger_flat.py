@@ -1,6 +1,6 @@
 """Whether the ledger's rates stay what they are with a thousand times the accounts, and after millions of transfers.
 
-Two ledgers take turns, so that noise hits both alike. Takes a quarter of an hour or so: run by its name only.
+Two ledgers take turns, so that noise hits both alike. Takes 20 minutes or so: run by its name only.
 """
 
 import os
