@@ -18,13 +18,14 @@ from services.checkout.domain.orders import DOMAIN
 from services.checkout.finding_log import report_finding
 from services.checkout.pay_pages import PayPages
 from services.checkout.payment_workflow_client import PaymentWorkflowClient
+from services.checkout.payments.networks import parse_networks
 from services.checkout.payments.registry import open_providers
 from services.checkout.peers import open_peers
 from services.checkout.placing import OrderPlacer
 from services.checkout.quoting import Quoter
 from services.checkout.reconciling import Reconciling
 from services.checkout.refunding import Refunding
-from services.checkout.senders import Senders, parse_aliases, parse_networks
+from services.checkout.senders import Senders, parse_aliases
 from services.checkout.servicer.checkout import CheckoutServicer
 from services.checkout.servicer.order_steps import OrderStepsServicer
 from services.checkout.servicer.payment_steps import PaymentStepsServicer

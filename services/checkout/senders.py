@@ -1,9 +1,8 @@
 """Who has sent an HTTP request, when it comes through proxies; and under which other paths webhooks are received."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from services.checkout.payments.networks import Network, is_within
 
 
 class Senders:
@@ -24,23 +23,9 @@ class Senders:
         """
         chain = [hop.strip() for header in forwarded_for for hop in header.split(",")]
         address = peer
-        while self._is_proxy(address) and chain:
+        while is_within(address, self._trusted) and chain:
             address = chain.pop()
         return address
-
-    def _is_proxy(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._trusted)
-
-
-def parse_networks(text: str) -> list[Network]:
-    """Networks separated by commas. Raises ValueError."""
-    return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def parse_aliases(text: str) -> dict[str, str]:

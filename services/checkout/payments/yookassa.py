@@ -6,7 +6,6 @@ checked, and then only what the API answers is believed. Sources: yookassa.ru/de
 yookassa.ru/developers/using-api/{interaction-format,webhooks}.
 """
 
-import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from services.checkout.payments.amounts import AmountNotRepresentable, from_text
 from services.checkout.payments.answers import read_answer
 from services.checkout.payments.json_body import JsonRefused, check_json_object
 from services.checkout.payments.marks import Marks
+from services.checkout.payments.networks import is_within, parse_networks
 from services.checkout.payments.provider import (
     CloseResult,
     EventKind,
@@ -83,8 +83,7 @@ class YooKassaProvider:
         self._settings = settings
         self._marks = Marks(deployment)
         self._is_configured = bool(settings.shop_id and settings.secret_key)
-        texts = [text.strip() for text in settings.sender_networks.split(",")]
-        self._networks = [ipaddress.ip_network(text) for text in texts if text]
+        self._networks = parse_networks(settings.sender_networks)
         self._http = httpx.AsyncClient(
             base_url=settings.api_base.rstrip("/"),
             auth=(settings.shop_id, settings.secret_key),
@@ -181,7 +180,7 @@ class YooKassaProvider:
         """
         if not self._is_configured:
             raise WebhookNotConfigured
-        if not self._is_sender(webhook.remote):
+        if not is_within(webhook.remote, self._networks):
             raise WebhookSignatureRefused("the sender's address is not YooKassa's")
         try:
             check_json_object(webhook.raw_body)
@@ -216,15 +215,6 @@ class YooKassaProvider:
         if payment.recipient.account_id != self._settings.shop_id:
             raise ProviderRefused(NAME, "another_shop")
         return payment
-
-    def _is_sender(self, remote: str) -> bool:
-        try:
-            address = ipaddress.ip_address(remote)
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
 
     def _refund_of(self, refund: Refund) -> ProviderRefund:
         return ProviderRefund(
