@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice, product
-from uuid import UUID
 
 from services.ledger.domain.asked import (
     GrantFields,
@@ -65,24 +64,19 @@ def _of_hold(record: Record) -> Iterator[bytes]:
 
 
 def _of_refund(record: Record) -> Iterator[bytes]:
-    yield fingerprint_of_refund(_who(record), _id(record["hold_id"]), record["amount_minor"], record["grace_days"])
+    yield fingerprint_of_refund(_who(record), record["hold_id"], record["amount_minor"], record["grace_days"])
 
 
 def _who(record: Record) -> Who:
-    return _id(record["owner_id"]), record["currency"], record["reason"]
+    return record["owner_id"], record["currency"], record["reason"]
 
 
 def _grant(row: Record) -> list[GrantFields]:
     """What may have been asked for: who wants a grant to begin at once may also name the moment at which it is made."""
     grant_id, amount_minor, category, priority, expires_at, source_code, effective_at, created_at = row
-    values = (_id(grant_id), amount_minor, category, priority, expires_at, source_code)
+    values = (grant_id, amount_minor, category, priority, expires_at, source_code)
     named = grant_fields(*values, effective_at)
     return [named] if effective_at != created_at else [grant_fields(*values, None), named]
-
-
-def _id(value: UUID) -> UUID:
-    """The driver's ids are of a type of their own, which no fingerprint knows."""
-    return UUID(int=value.int)
 
 
 _CHECKS: tuple[tuple[FindingKind, Query, _Fingerprints], ...] = (
