@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV     ?= uv
 ARGS   ?=
 NAME   ?=
+# Processes that share the tests. They wait for servers more than they compute: one more than cores have them busy.
+AT_ONCE ?= 3
 ONCE   ?=
 PAYMENTS ?= 20000
 
@@ -36,7 +38,7 @@ up: install temporal ## Run the whole stack in the foreground; Ctrl-C stops it a
 
 .PHONY: test
 test: install temporal ## Run every test; ARGS=... goes to pytest
-	$(TESTS) $(ARGS)
+	$(TESTS) -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: unwind
 unwind: install temporal ## The long version of the fault tests: every process killed at every step of an order

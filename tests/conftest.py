@@ -15,12 +15,18 @@ from tests.shop import Shop
 hypothesis_settings.register_profile("quittance", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("quittance")
 
-SEED = int(os.environ.get("QUITTANCE_SEED", random.SystemRandom().randrange(1_000_000)))
+# In the environment, so that all processes of a run have the same one.
+SEED = int(os.environ.setdefault("QUITTANCE_SEED", str(random.SystemRandom().randrange(1_000_000))))
 
 
 def pytest_report_header() -> str:
     """Shows how to repeat this run."""
     return f"seed: QUITTANCE_SEED={SEED}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that in the end no process waits for another's."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Long work leaves the event loop to others."""
 
 import asyncio
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from services.runtime import pacing
 from services.runtime.pacing import Pace
 
 
@@ -18,8 +19,9 @@ async def test_after_a_piece_others_have_their_share(
         slept.append(seconds)
 
     moments = iter((10.0, 10.5))
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr(time, "perf_counter", lambda: next(moments))
+    # The names of that module only: the event loop is shared with fixtures, and a sleep of nothing would hang them.
+    monkeypatch.setattr(pacing, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
     async with Pace(share).piece():
         pass
     assert slept == [pytest.approx(0.5 * rest)]

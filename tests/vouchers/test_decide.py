@@ -212,21 +212,33 @@ def test_decide_one_group_is_the_same_as_one_by_one(history: list[Said]) -> None
 
 
 def test_decide_long_histories_reach_every_limit_and_agree_with_the_model(dice: random.Random) -> None:
-    """V-1, V7: and nothing would be shown if the limits were never reached."""
-    reasons: Counter[object] = Counter()
-    for _ in range(200):
-        state, model = CAST.state(), Model(CAST.campaigns, CAST.vouchers)
-        for number, command in enumerate(spoken(long_history(dice, 50))):
-            (outcome,) = decide([command], state, moment(number))
-            answer = model.apply(command, moment(number))
-            assert shown(outcome) == answer, command
-            reasons[answer if isinstance(answer, str) else type(command).__name__] += 1
-        assert_sound(state)
-    expected = {
+    """V-1, V7: and nothing would be shown if the limits were never reached.
+
+    The rarest limit is reached in one of a hundred histories; so many are tried until each was.
+    """
+    missing: set[object] = {
         *("ROLLBACK_IN_PROGRESS", "REDEMPTION_ALREADY_UNDONE", "REDEMPTION_NOT_CONFIRMED", "NOT_COMBINABLE"),
         *("CUSTOMER_LIMIT_REACHED", "VOUCHER_EXHAUSTED", "CAMPAIGN_EXHAUSTED", "BUDGET_EXHAUSTED", "REDEMPTION_KEPT"),
         *("PERIOD_LIMIT_REACHED", "REDEMPTION_ALREADY_CONFIRMED", "NOTHING_TO_DISCOUNT", "PIECES_MISSING"),
         *("CUSTOMER_NOT_ELIGIBLE", "NOT_FIRST_ORDER", "QUALIFICATION_FAILED", "VOUCHER_OF_OTHER_CUSTOMER"),
         *("CUSTOMER_FACTS_MISSING", "CURRENCY_MISMATCH", "ORDER_BELOW_MINIMUM", "CAMPAIGN_PAUSED"),
     }
-    assert expected - reasons.keys() == set(), reasons
+    for number in range(3_000):
+        if number >= 100 and not missing:
+            return
+        missing -= reached_and_agreed(long_history(dice, 50))
+    raise AssertionError(f"never reached: {missing}")
+
+
+def reached_and_agreed(history: list[Said]) -> set[object]:
+    """The names of the refusals of a history, after the model has agreed with each of its answers."""
+    state, model = CAST.state(), Model(CAST.campaigns, CAST.vouchers)
+    reached: set[object] = set()
+    for number, command in enumerate(spoken(history)):
+        (outcome,) = decide([command], state, moment(number))
+        answer = model.apply(command, moment(number))
+        assert shown(outcome) == answer, command
+        if isinstance(answer, str):
+            reached.add(answer)
+    assert_sound(state)
+    return reached
