@@ -85,7 +85,8 @@ class Reconciling:
     ) -> None:
         seen.payments += 1
         key = ReceiptKey(name, receipt.provider_payment_id)
-        stored = known.get(key)
+        # It may have come while the lists were read.
+        stored = known.get(key) or await self._money.find_receipt(key)
         if stored is None:
             seen.missed += 1
             await self._apply_payment(name, receipt)
@@ -128,9 +129,10 @@ class Reconciling:
 
     async def _compare_refund(self, name: str, refund: ProviderRefund, seen: Comparison) -> None:
         seen.refunds += 1
-        order_id = await self._money.find_order_of_receipt(ReceiptKey(name, refund.provider_payment_id))
-        if order_id is None:
+        receipt = await self._money.find_receipt(ReceiptKey(name, refund.provider_payment_id))
+        if receipt is None or receipt.order_id is None:
             return
+        order_id = receipt.order_id
         stored = (await self._money.read_order_money(order_id)).refunds
         news = news_of(name, refund)
         mine = [

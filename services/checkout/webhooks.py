@@ -145,7 +145,8 @@ class Webhooks:
         if event.session_id is not None:
             return await self._store.find_order_of_session(provider, event.session_id)
         if event.provider_payment_id is not None:
-            return await self._money.find_order_of_receipt(ReceiptKey(provider, event.provider_payment_id))
+            receipt = await self._money.find_receipt(ReceiptKey(provider, event.provider_payment_id))
+            return receipt and receipt.order_id
         return None
 
 

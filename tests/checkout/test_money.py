@@ -1,6 +1,7 @@
 """Money at the provider: receipts, refunds, what is not ours, disputes, reconciliation (P3, P4, P-1, P-6)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from services.checkout.domain.payments import PaySession
 from services.checkout.errors import PaymentIdTaken
 from services.checkout.finding_log import report_finding
 from services.checkout.main import CheckoutSettings
+from services.checkout.payments.provider import Receipt
+from services.checkout.payments.sandbox import SandboxProvider
 from services.checkout.store.checkout_store import CheckoutStore
 from services.runtime.database import open_pool
 from tests.checkout.conftest import Checkout
@@ -351,6 +354,23 @@ async def test_reconcile_applies_what_was_missed_and_finds_it_once(
     second = await till.reconcile()
     assert second.missed == 0
     assert await till.findings(order.order_id) == ["PAYMENT_MISSED"]
+
+
+async def test_reconcile_what_comes_while_it_reads_the_lists_was_not_missed(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4: the webhook is stored between checkout's own list and the provider's."""
+    paid: list[checkout_pb2.Order] = []
+    provider_lists = SandboxProvider.payments_between
+
+    async def after_a_payment(provider: SandboxProvider, since: datetime, until: datetime) -> AsyncIterator[Receipt]:
+        paid.append(await till.paid())
+        async for receipt in provider_lists(provider, since, until):
+            yield receipt
+
+    monkeypatch.setattr(SandboxProvider, "payments_between", after_a_payment)
+    assert (await till.reconcile()).missed == 0
+    assert await till.findings(paid[0].order_id) == []
 
 
 async def test_reconcile_finds_money_that_the_provider_does_not_have(till: Till, webhooks: WebhookSender) -> None:

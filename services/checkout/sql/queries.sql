@@ -166,9 +166,9 @@ SELECT refund_id, order_id, provider, provider_payment_id, amount_minor, currenc
     idempotency_key, provider_refund_id, failure, completed_at, created_at, updated_at
 FROM refunds WHERE refund_id = $1;
 
--- name: find_order_of_receipt :one
--- For webhooks that name only the provider's payment.
-SELECT order_id FROM receipts WHERE provider = $1 AND provider_payment_id = $2;
+-- name: find_receipt :one
+SELECT provider, provider_payment_id, order_id, amount_minor, currency, paid_at, standing, why, created_at
+FROM receipts WHERE provider = $1 AND provider_payment_id = $2;
 
 -- name: insert_receipt :exec
 INSERT INTO receipts (

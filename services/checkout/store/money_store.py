@@ -102,11 +102,11 @@ class MoneyStore:
         oldest_first = sorted(map(receipt_of, receipts), key=lambda each: (each.created_at, each.key))
         return OrderMoney(oldest_first, [refund_of(row) for row in refunds])
 
-    async def find_order_of_receipt(self, key: ReceiptKey) -> UUID | None:
-        """The order that a receipt names; None when it is unknown."""
+    async def find_receipt(self, key: ReceiptKey) -> Receipt | None:
+        """None when it is unknown."""
         async with reading(self._pool) as connection:
-            row = await queries.find_order_of_receipt(connection, *key)
-        return None if row is None else row["order_id"]
+            row = await queries.find_receipt(connection, *key)
+        return None if row is None else receipt_of(row)
 
     async def list_receipts(self, provider: str, since: datetime, until: datetime) -> list[Receipt]:
         """Receipts that were paid in this time, in no particular order."""
