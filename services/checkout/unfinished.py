@@ -4,6 +4,7 @@ The rows say what is unfinished; workflow ids make each start happen once, so th
 time. What is urgent is told at once; this is what makes a crash in between heal by itself.
 """
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from services.checkout.domain.commands import Event
@@ -17,6 +18,26 @@ from services.checkout.workflow_client import WorkflowClient
 # How many of a kind are looked at in one go, and how old a webhook is before it counts as not told.
 _AT_ONCE_MAX = 200
 _UNTOLD_AFTER_S = 5.0
+# Below every id.
+_FIRST = UUID(int=0)
+
+
+class Round:
+    """Some of what is there at a time, one after the other and again: what stays for long keeps nothing else waiting.
+
+    find: gives the ids from behind one on, in their order, so many at the most.
+    """
+
+    def __init__(self, find: Callable[[UUID, int], Awaitable[list[UUID]]], at_once_max: int) -> None:
+        self._find = find
+        self._at_once_max = at_once_max
+        self._after = _FIRST
+
+    async def next(self) -> list[UUID]:
+        """The next ones; after the last, those from the beginning on come with the next call."""
+        found = await self._find(self._after, self._at_once_max)
+        self._after = found[-1] if len(found) == self._at_once_max else _FIRST
+        return found
 
 
 class Unfinished:
@@ -29,18 +50,20 @@ class Unfinished:
         self._money = money
         self._orders = orders
         self._payments = payments
+        self._uncompleted = Round(money.find_uncompleted_refunds, _AT_ONCE_MAX)
+        self._unwatched = Round(money.find_unwatched, _AT_ONCE_MAX)
 
     async def hand_over(self) -> None:
-        """Once through everything. Raises WORKFLOWS_UNAVAILABLE: it is done again soon."""
+        """So many of each kind. Raises WORKFLOWS_UNAVAILABLE: it is done again soon."""
         for event in await self._money.find_untold_events(_UNTOLD_AFTER_S, _AT_ONCE_MAX):
             if event.order_id is not None:
                 await self.nudge(event.order_id)
             await self._money.mark_told(event.provider, event.event_id)
         for unwanted in await self._money.find_unreturned(_AT_ONCE_MAX):
             await self._payments.start_late_payment(unwanted.receipt, unwanted.left_minor)
-        for refund_id in await self._money.find_uncompleted_refunds(_AT_ONCE_MAX):
+        for refund_id in await self._uncompleted.next():
             await self._payments.start_refund(refund_id)
-        for order_id in await self._money.find_unwatched(_AT_ONCE_MAX):
+        for order_id in await self._unwatched.next():
             await self._payments.start_session_watch(order_id)
 
     def tell(self, order_id: UUID, event: Event) -> None:

@@ -146,7 +146,7 @@ class Webhooks:
             return await self._store.find_order_of_session(provider, event.session_id)
         if event.provider_payment_id is not None:
             receipt = await self._money.find_receipt(ReceiptKey(provider, event.provider_payment_id))
-            return receipt and receipt.order_id
+            return None if receipt is None else receipt.order_id
         return None
 
 

@@ -30,6 +30,7 @@ from services.vouchers.main import VouchersSettings
 from services.vouchers.main import serving as serving_vouchers
 from tests.checkout.shop import Shop
 from tests.checkout.soundness import assert_checkout_sound
+from tests.checkout.till import Till
 from tests.checkout.webhook_sender import WebhookSender
 from tests.payments.sandbox_process import API_KEY, SECRET, SandboxProcess
 
@@ -151,6 +152,11 @@ async def checkout(checkout_settings: CheckoutSettings, configured: pytest.Monke
 @pytest.fixture
 def shop(checkout: Checkout, peers: Peers) -> Shop:
     return Shop(checkout.orders, checkout.steps, peers.ledger, peers.campaigns, peers.codes)
+
+
+@pytest.fixture
+def till(shop: Shop, checkout: Checkout, sandbox: SandboxProcess) -> Till:
+    return Till(shop, checkout.payments, checkout.payment_steps, sandbox)
 
 
 @pytest.fixture

@@ -18,87 +18,15 @@ from services.checkout.main import CheckoutSettings
 from services.checkout.payments.provider import Receipt
 from services.checkout.payments.sandbox import SandboxProvider
 from services.checkout.store.checkout_store import CheckoutStore
+from services.checkout.store.money_store import MoneyStore
 from services.runtime.database import open_pool
 from tests.checkout.conftest import Checkout
-from tests.checkout.shop import PRICE_MINOR, Shop, fresh_id, refused
+from tests.checkout.shop import PRICE_MINOR, fresh_id, refused
+from tests.checkout.till import Till
 from tests.checkout.webhook_sender import WebhookSender, event_of, forget_payment, refund_event_of
-from tests.payments.sandbox_process import SandboxProcess, click
 
 STANDING = payments_pb2.ReceiptStanding
 STATE = payments_pb2.RefundState
-
-
-class Till:
-    """What these tests do with money."""
-
-    def __init__(self, shop: Shop, checkout: Checkout, sandbox: SandboxProcess) -> None:
-        self.shop = shop
-        self.sandbox = sandbox
-        self._payments = checkout.payments
-        self._steps = checkout.payment_steps
-
-    async def paid(self) -> checkout_pb2.Order:
-        """An order that is paid at the provider, and of which checkout knows."""
-        order = await self.shop.awaiting_payment()
-        await click(order.payment.payment_url, "pay")
-        await self.until_receipt(order.order_id)
-        return await self.shop.read_order(order.order_id)
-
-    async def until_receipt(self, order_id: str) -> None:
-        async with asyncio.timeout(10):
-            while not (await self.money(order_id)).receipts:
-                await asyncio.sleep(0.02)
-
-    async def placed(self) -> checkout_pb2.Order:
-        order = await self.paid()
-        await self.shop.begin_settling(order.order_id)
-        await self.shop.complete(order.order_id)
-        return order
-
-    async def money(self, order_id: str) -> payments_pb2.ListOrderMoneyResponse:
-        return await self._payments.ListOrderMoney(payments_pb2.ListOrderMoneyRequest(order_id=order_id))
-
-    async def refund(self, order_id: str, amount_minor: int = 0, **fields: Any) -> payments_pb2.Refund:
-        values = {"refund_id": fresh_id(), "reason": "customer.request"} | fields
-        request = payments_pb2.RefundPaymentRequest(order_id=order_id, amount_minor=amount_minor, **values)
-        return (await self._payments.RefundPayment(request)).refund
-
-    async def read(self, refund_id: str) -> payments_pb2.Refund:
-        return (await self._payments.GetRefund(payments_pb2.GetRefundRequest(refund_id=refund_id))).refund
-
-    async def make(self, refund_id: str) -> payments_pb2.Refund:
-        return (await self._steps.MakeRefund(payments_pb2.MakeRefundRequest(refund_id=refund_id))).refund
-
-    async def read_step(self, refund_id: str) -> payments_pb2.ReadRefundResponse:
-        return await self._steps.ReadRefund(payments_pb2.ReadRefundRequest(refund_id=refund_id))
-
-    async def complete(self, refund: payments_pb2.Refund) -> payments_pb2.Refund:
-        request = payments_pb2.CompleteRefundRequest(order_id=refund.order_id, refund_id=refund.refund_id)
-        return (await self._steps.CompleteRefund(request)).refund
-
-    async def reconcile(self) -> payments_pb2.ReconcileProviderResponse:
-        request = payments_pb2.ReconcileProviderRequest(provider="sandbox")
-        now = datetime.now(UTC)
-        request.since_time.FromDatetime(now - timedelta(hours=1))
-        request.until_time.FromDatetime(now + timedelta(minutes=1))
-        return await self._steps.ReconcileProvider(request)
-
-    async def findings(self, order_id: str) -> list[str]:
-        """Kinds of what was found about an order, in the order in which it was found."""
-        kinds, token = [], ""
-        while True:
-            page = await self._payments.ListPaymentFindings(
-                payments_pb2.ListPaymentFindingsRequest(page_size=3, page_token=token)
-            )
-            kinds += [found.kind for found in page.findings if found.order_id == order_id]
-            token = page.next_page_token
-            if not token:
-                return kinds
-
-
-@pytest.fixture
-def till(shop: Shop, checkout: Checkout, sandbox: SandboxProcess) -> Till:
-    return Till(shop, checkout, sandbox)
 
 
 async def test_paid_order_has_an_applied_receipt(till: Till) -> None:
@@ -291,6 +219,48 @@ async def test_money_that_was_not_asked_for_is_never_applied_and_goes_back(
     assert receipt.standing == STANDING.RECEIPT_STANDING_UNWANTED
     expected = {"amount_minor": PRICE_MINOR, "currency": "OMR"} | differs
     assert (receipt.amount_minor, receipt.currency) == (expected["amount_minor"], expected["currency"])
+
+
+async def test_unwanted_money_that_the_provider_refuses_to_give_back_waits_for_a_person(
+    till: Till, webhooks: WebhookSender, checkout_settings: CheckoutSettings
+) -> None:
+    """P4: it is tried once by itself, and again when somebody asks for it and names it."""
+    order = await till.shop.awaiting_payment()
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    # The provider knows nothing of this payment, so it refuses all its refunds.
+    assert await webhooks.send(event_of(order, session["session_id"], "payment.paid", amount_minor=49_999)) == 200
+    [receipt] = (await till.money(order.order_id)).receipts
+    named = payments_pb2.ReceiptReference(provider="sandbox", provider_payment_id=receipt.provider_payment_id)
+    async with open_pool(checkout_settings, "tests") as pool:
+        money = MoneyStore(pool, report_finding)
+
+        async def left_to_give_back() -> list[int]:
+            found = await money.find_unreturned(10_000)
+            return [each.left_minor for each in found if str(each.receipt.order_id) == order.order_id]
+
+        assert await left_to_give_back() == [49_999]
+        async with refused("PAYMENT_NOT_REFUNDABLE"):
+            await till.refund(order.order_id)
+        refund = await till.refund(order.order_id, receipt=named)
+        assert await left_to_give_back() == []
+        assert (await till.make(refund.refund_id)).state == STATE.REFUND_STATE_FAILED
+        assert await left_to_give_back() == []
+        assert (await till.refund(order.order_id, 9_999, receipt=named)).state == STATE.REFUND_STATE_PENDING
+        # The rest has not been tried.
+        assert await left_to_give_back() == [40_000]
+
+
+@pytest.mark.parametrize("named", [("sandbox", "pay_of_nobody"), ("stripe", "pi_of_nobody")])
+async def test_refund_of_a_receipt_that_is_not_the_orders_is_refused(till: Till, named: tuple[str, str]) -> None:
+    order, other = await till.placed(), await till.placed()
+    for provider, provider_payment_id in (named, ("sandbox", other.payment.provider_payment_id)):
+        receipt = payments_pb2.ReceiptReference(provider=provider, provider_payment_id=provider_payment_id)
+        async with refused("PAYMENT_NOT_REFUNDABLE"):
+            await till.refund(order.order_id, receipt=receipt)
+    for incomplete in ({"provider": "sandbox"}, {"provider_payment_id": other.payment.provider_payment_id}):
+        async with refused("INVALID_REQUEST"):
+            await till.refund(order.order_id, receipt=payments_pb2.ReceiptReference(**incomplete))
+    assert (await till.money(order.order_id)).refunds == []
 
 
 async def test_second_payment_for_one_order_goes_back(till: Till, webhooks: WebhookSender) -> None:

@@ -95,13 +95,19 @@ class PaymentStack:
         return await self.shop.until_state(order.order_id, checkout_pb2.ORDER_STATE_PLACED), intent
 
     async def refund(
-        self, order: checkout_pb2.Order, amount_minor: int = 0, *, refund_id: str = ""
+        self,
+        order: checkout_pb2.Order,
+        amount_minor: int = 0,
+        *,
+        refund_id: str = "",
+        receipt: payments_pb2.ReceiptReference | None = None,
     ) -> payments_pb2.Refund:
         request = payments_pb2.RefundPaymentRequest(
             refund_id=refund_id or fresh_id(),
             order_id=order.order_id,
             amount_minor=amount_minor,
             reason="customer.request",
+            receipt=receipt,
         )
         return (await self.payments.RefundPayment(request)).refund
 

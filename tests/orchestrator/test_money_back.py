@@ -192,6 +192,28 @@ async def test_money_that_was_not_asked_for_goes_back_and_the_order_waits(tills:
     await tills.assert_books_agree()
 
 
+async def test_money_of_no_order_that_the_bank_sends_back_is_given_back_again_by_hand(tills: PaymentStack) -> None:
+    """P4: it goes back once by itself; then somebody has to look at it, and names it."""
+    order = await tills.awaiting("stripe")
+    tills.stripe.refund_status = "pending"
+    tills.stripe.pay(tills.stripe_session(order), amount=PRICE_MINOR - 10)
+    money = await tills.until_money(
+        order, lambda money: bool(money.refunds) and bool(money.refunds[0].provider_refund_id)
+    )
+    refund_id = money.refunds[0].refund_id
+    mine = next(each for each in tills.stripe.refunds.values() if each["metadata"].get("refund_id") == refund_id)
+    tills.stripe.settle_refund(mine, "failed")
+    await tills.until_money(order, lambda money: money.refunds[0].state == FAILED and money.refunds[0].is_completed)
+    tills.stripe.refund_status = "succeeded"
+    (receipt,) = money.receipts
+    named = payments_pb2.ReceiptReference(provider="stripe", provider_payment_id=receipt.provider_payment_id)
+    assert (await tills.refund(order, receipt=named)).amount_minor == PRICE_MINOR - 10
+    await tills.until_all_returned(order)
+    assert await tills.findings(order) == ["UNWANTED_PAYMENT", "REFUND_FAILED"]
+    await tills.shop.cancel(order.order_id)
+    await tills.assert_books_agree()
+
+
 async def test_dispute_is_a_finding(tills: PaymentStack) -> None:
     order, intent = await tills.placed_by_stripe()
     tills.stripe.dispute(intent)

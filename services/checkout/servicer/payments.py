@@ -7,6 +7,7 @@ import grpc
 from quittance.checkout.v1 import payments_pb2, payments_pb2_grpc
 from services.checkout.domain.commands import RequestRefund
 from services.checkout.domain.findings import finding_number_of, token_of
+from services.checkout.domain.receipts import ReceiptKey
 from services.checkout.reconciling import Reconciling
 from services.checkout.servicer import encode_money
 from services.checkout.store.checkout_store import CheckoutStore
@@ -40,7 +41,7 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
             RequestRefund(
                 order_id=parse_id(request.order_id, "order_id"),
                 refund_id=parse_id(request.refund_id, "refund_id"),
-                key=None,
+                key=_receipt_key(request),
                 amount_minor=request.amount_minor or None,
                 reason=request.reason,
             )
@@ -84,3 +85,9 @@ class PaymentsServicer(payments_pb2_grpc.PaymentsServiceServicer):
         window_s = request.window_s or _WINDOW_DEFAULT_S
         providers = await self._reconciling.compare_all(window_s, deadline_of(context))
         return payments_pb2.ReconcilePaymentsResponse(providers=providers)
+
+
+def _receipt_key(request: payments_pb2.RefundPaymentRequest) -> ReceiptKey | None:
+    if not request.HasField("receipt"):
+        return None
+    return ReceiptKey(request.receipt.provider, request.receipt.provider_payment_id)

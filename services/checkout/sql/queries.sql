@@ -211,6 +211,7 @@ WHERE finding_number > $1 ORDER BY finding_number LIMIT $2;
 
 -- name: find_unreturned :many
 -- Receipts that no order stands for and of which something is left, and how much: their workflow is started (again).
+-- Not those that the provider has refused to give back: that is a person's.
 SELECT r.provider, r.provider_payment_id, r.order_id, r.amount_minor, r.currency, r.paid_at, r.standing, r.why,
     r.created_at, (r.amount_minor - f.amount_minor)::bigint AS left_minor
 FROM receipts AS r
@@ -218,16 +219,22 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount_minor), 0) AS amount_minor FROM refunds
     WHERE provider = r.provider AND provider_payment_id = r.provider_payment_id AND state <> 'failed'
 ) AS f
-WHERE r.standing = 'unwanted' AND r.amount_minor > f.amount_minor
+WHERE r.standing = 'unwanted' AND r.amount_minor > f.amount_minor AND NOT EXISTS (
+    SELECT FROM refunds AS failed
+    WHERE failed.provider = r.provider AND failed.provider_payment_id = r.provider_payment_id
+        AND failed.state = 'failed' AND failed.source = 'ours'
+        AND failed.amount_minor = r.amount_minor - f.amount_minor
+)
 ORDER BY r.created_at LIMIT $1;
 
 -- name: find_uncompleted_refunds :many
 -- Refunds whose workflow is not through: it is started (again).
-SELECT refund_id FROM refunds WHERE completed_at IS NULL ORDER BY created_at LIMIT $1;
+SELECT refund_id FROM refunds WHERE completed_at IS NULL AND refund_id > $1 ORDER BY refund_id LIMIT $2;
 
 -- name: find_unwatched :many
 -- Pages that could not be closed and whose payment is still open at the provider.
-SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL ORDER BY closed_at LIMIT $1;
+SELECT order_id FROM payments WHERE state = 'pending' AND closed_at IS NOT NULL AND order_id > $1
+ORDER BY order_id LIMIT $2;
 
 -- name: find_untold_events :many
 -- Webhooks that were stored, but whose workflow was perhaps not told: the process ended in between. The statement's own

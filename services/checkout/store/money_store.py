@@ -142,21 +142,21 @@ class MoneyStore:
             return [Holding(*row.values()) for row in await queries.sum_holdings(connection, provider)]
 
     async def find_unreturned(self, count_max: int) -> list[UnwantedReceipt]:
-        """Money that no order stands for and of which something is left, oldest first."""
+        """Money that no order stands for, of which something is left that has yet to be given back, oldest first."""
         async with reading(self._pool) as connection:
             rows = await queries.find_unreturned(connection, count_max)
         return [UnwantedReceipt(receipt_of(row), row["left_minor"]) for row in rows]
 
-    async def find_uncompleted_refunds(self, count_max: int) -> list[UUID]:
-        """Refunds that are not booked, oldest first."""
+    async def find_uncompleted_refunds(self, after: UUID, count_max: int) -> list[UUID]:
+        """Refunds that are not booked, in the order of their ids, from behind this one on."""
         async with reading(self._pool) as connection:
-            rows = await queries.find_uncompleted_refunds(connection, count_max)
+            rows = await queries.find_uncompleted_refunds(connection, after, count_max)
         return [row["refund_id"] for row in rows]
 
-    async def find_unwatched(self, count_max: int) -> list[UUID]:
-        """Orders whose pay page could not be closed and is still open at its provider, oldest first."""
+    async def find_unwatched(self, after: UUID, count_max: int) -> list[UUID]:
+        """Orders whose pay page could not be closed and is still open at its provider, from behind this one on."""
         async with reading(self._pool) as connection:
-            rows = await queries.find_unwatched(connection, count_max)
+            rows = await queries.find_unwatched(connection, after, count_max)
         return [row["order_id"] for row in rows]
 
     async def find_untold_events(self, older_than_s: float, count_max: int) -> list[UntoldEvent]:
