@@ -17,6 +17,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc  # type: ignore[import-untyped]
 
+from services.runtime.channels import SERVER_OPTIONS
 from services.runtime.interceptor import CallInterceptor
 from services.runtime.logs import configure_logs
 from services.runtime.processes import parent_pipe
@@ -119,7 +120,7 @@ class Server:
             interceptors=[CallInterceptor(self._domain, self._settings.concurrent_calls_max)],
             maximum_concurrent_rpcs=self._settings.concurrent_calls_max + _SPARE_CALLS,
             # Without this, two processes set to one port by mistake would silently share its calls.
-            options=[("grpc.so_reuseport", int(self._settings.reuse_port))],
+            options=[("grpc.so_reuseport", int(self._settings.reuse_port)), *SERVER_OPTIONS],
         )
         methods = cast("grpc.aio.Server", _Methods(server))
         for service in self._services:

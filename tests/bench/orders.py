@@ -8,16 +8,16 @@ are what a step is at least, a call that stores a row.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from functools import partial
 
 from deploy.local.stack import Stack
 from tests.bench.bare_workflows import LOCAL, NORMAL, STORING, BareWorkflows, bare_workflows
 from tests.bench.conditions import conditions_of
 from tests.bench.cpu import cpu_seconds
-from tests.bench.measuring import Action, CallersAction, Latency, Rate, latencies, rates
+from tests.bench.measuring import Action, CallersAction, latencies, rates
 from tests.bench.order_callers import COMPENSATED, PAID_PART_PLACED, PAY_PAGE, OrderCallers
 from tests.bench.registry import Row, benchmark
+from tests.bench.rows import latency_row, rate_row
 from tests.bench.running_stack import running_stack
 from tests.shop import Shop
 
@@ -83,23 +83,7 @@ async def _latency_rows(orders: OrderCallers, bare: BareWorkflows, conditions: M
         (PAID_ORDER, EMPTY),
         (COMPENSATED, PAID_PART_PLACED),
     ]
-    return [_latency_row(name, reference, measured, conditions) for name, reference in compared]
-
-
-def _latency_row(name: str, reference: str, measured: Mapping[str, Latency], conditions: Mapping[str, object]) -> Row:
-    return Row(
-        name=name,
-        value=measured[name].median_ms,
-        unit="ms",
-        reference=reference,
-        reference_value=measured[reference].median_ms,
-        conditions={
-            **conditions,
-            "callers": 1,
-            "latency": asdict(measured[name]),
-            "reference_latency": asdict(measured[reference]),
-        },
-    )
+    return [latency_row(name, reference, measured, conditions) for name, reference in compared]
 
 
 def _called(bare: BareWorkflows, steps: int, kind: str) -> CallersAction:
@@ -116,30 +100,10 @@ async def _rate_rows(
     actions: dict[str, CallersAction] = {CREDIT_ORDER: orders.by_credits}
     actions |= {name: _called(bare, *what) for name, what in references.items()}
     rows = []
+    in_slices = {**conditions, "slices": SLICES, "slice_s": SLICE_S}
     for callers in CALLERS:
         measured = await rates(
             actions, callers=callers, slices=SLICES, slice_s=SLICE_S, cpu_seconds=partial(cpu_seconds, stack)
         )
-        rows += [
-            _rate_row(callers, measured[CREDIT_ORDER], reference, measured[reference], conditions)
-            for reference in references
-        ]
+        rows += [rate_row(CREDIT_ORDER, reference, measured, callers, in_slices) for reference in references]
     return rows
-
-
-def _rate_row(callers: int, rate: Rate, reference: str, of_reference: Rate, conditions: Mapping[str, object]) -> Row:
-    return Row(
-        name=f"{CREDIT_ORDER}, {callers} callers",
-        value=rate.per_s,
-        unit="/s",
-        reference=reference,
-        reference_value=of_reference.per_s,
-        conditions={
-            **conditions,
-            "callers": callers,
-            "slices": SLICES,
-            "slice_s": SLICE_S,
-            "cpu_ms_each": rate.cpu_ms_each,
-            "reference_cpu_ms_each": of_reference.cpu_ms_each,
-        },
-    )

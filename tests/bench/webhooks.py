@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from quittance.checkout.v1 import checkout_pb2
 from tests.bench.bare_workflows import STORING, BareWorkflows, bare_workflows
 from tests.bench.conditions import conditions_of
 from tests.bench.cpu import cpu_seconds
-from tests.bench.measuring import Latency, Rate, latencies, rates
+from tests.bench.measuring import Latency, latencies, rates
 from tests.bench.registry import Row, benchmark
 from tests.bench.report import BUILD
+from tests.bench.rows import latency_row, rate_row
 from tests.orchestrator.payment_stack import PaymentStack
 from tests.payments.fakes.stripe_api import sign
 
@@ -125,8 +125,8 @@ async def _own_rows(senders: WebhookSenders, conditions: Mapping[str, object]) -
     actions = {EMPTY_REQUEST: senders.empty, STORED: senders.stored, REPEATED: senders.repeated}
     measured = await latencies(actions, warm_up=WARM_UP, samples=SAMPLES, within_s=WITHIN_S)
     return [
-        _latency_row(STORED, EMPTY_REQUEST, measured, conditions),
-        _latency_row(REPEATED, EMPTY_REQUEST, measured, conditions),
+        latency_row(STORED, EMPTY_REQUEST, measured, conditions),
+        latency_row(REPEATED, EMPTY_REQUEST, measured, conditions),
         _own_share_row(STORED, measured, conditions),
     ]
 
@@ -137,10 +137,10 @@ async def _order_rows(stack: PaymentStack, senders: WebhookSenders, conditions: 
         actions = {"order": senders.paid, EMPTY_REQUEST: senders.empty, **_bare_actions(bare)}
         measured = await latencies(actions, warm_up=ORDERS_WARM_UP, samples=ORDERS, within_s=ORDERS_WITHIN_S)
     return [
-        _latency_row(PAID, EMPTY_REQUEST, measured, conditions),
+        latency_row(PAID, EMPTY_REQUEST, measured, conditions),
         _own_share_row(PAID, measured, conditions),
-        _latency_row(PLACED, BARE_WORKFLOW, measured, conditions),
-        _latency_row(PLACED, EMPTY_WORKFLOW, measured, conditions),
+        latency_row(PLACED, BARE_WORKFLOW, measured, conditions),
+        latency_row(PLACED, EMPTY_WORKFLOW, measured, conditions),
     ]
 
 
@@ -150,6 +150,7 @@ def _bare_actions(bare: BareWorkflows) -> dict[str, partial[object]]:
 
 async def _rate_rows(stack: PaymentStack, senders: WebhookSenders, conditions: Mapping[str, object]) -> list[Row]:
     rows = []
+    in_slices = {**conditions, "slices": SLICES, "slice_s": SLICE_S}
     for count in SENDERS:
         measured = await rates(
             {STORED: senders.stored, EMPTY_REQUEST: senders.empty},
@@ -158,44 +159,10 @@ async def _rate_rows(stack: PaymentStack, senders: WebhookSenders, conditions: M
             slice_s=SLICE_S,
             cpu_seconds=partial(cpu_seconds, stack.running.stack),
         )
-        rows.append(_rate_row(count, measured[STORED], measured[EMPTY_REQUEST], conditions))
+        rows.append(rate_row(STORED, EMPTY_REQUEST, measured, count, in_slices))
     return rows
-
-
-def _latency_row(name: str, reference: str, measured: Mapping[str, Latency], conditions: Mapping[str, object]) -> Row:
-    return Row(
-        name=name,
-        value=measured[name].median_ms,
-        unit="ms",
-        reference=reference,
-        reference_value=measured[reference].median_ms,
-        conditions={
-            **conditions,
-            "senders": 1,
-            "latency": asdict(measured[name]),
-            "reference_latency": asdict(measured[reference]),
-        },
-    )
 
 
 def _own_share_row(name: str, measured: Mapping[str, Latency], conditions: Mapping[str, object]) -> Row:
     own_ms = measured[name].median_ms - measured[EMPTY_REQUEST].median_ms
-    return Row(f"{name}: our own share", own_ms, "ms", "goal", GOAL_MS, {**conditions, "senders": 1})
-
-
-def _rate_row(senders: int, rate: Rate, of_reference: Rate, conditions: Mapping[str, object]) -> Row:
-    return Row(
-        name=f"{STORED}, {senders} senders",
-        value=rate.per_s,
-        unit="/s",
-        reference=EMPTY_REQUEST,
-        reference_value=of_reference.per_s,
-        conditions={
-            **conditions,
-            "senders": senders,
-            "slices": SLICES,
-            "slice_s": SLICE_S,
-            "cpu_ms_each": rate.cpu_ms_each,
-            "reference_cpu_ms_each": of_reference.cpu_ms_each,
-        },
-    )
+    return Row(f"{name}: our own share", own_ms, "ms", "goal", GOAL_MS, {**conditions, "callers": 1})

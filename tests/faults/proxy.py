@@ -8,7 +8,6 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Self
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -17,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services.runtime.channels import open_channel
+from tests.pass_through import PassThrough
 
 WORKFLOW_HEADER = "x-quittance-workflow-id"
 
@@ -110,25 +110,15 @@ class FaultBoard:
 STREAMS = ("/TrialBalance",)
 
 
-class FaultProxy(grpc.GenericRpcHandler):
+class FaultProxy(PassThrough):
     """One proxy in front of one service."""
 
     def __init__(self, service: str, upstream: str, board: FaultBoard) -> None:
+        # Connections of its own: gRPC would share one that failed before the service was there with the callers.
+        super().__init__(open_channel(upstream, is_shared=False))
         self._service = service
         self._board = board
-        # Connections of its own: gRPC would share one that failed before the service was there with the callers.
-        self._channel = open_channel(upstream, is_shared=False)
-        self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers((self,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(None)
-        await self._channel.close()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         """Every method is passed on as bytes."""
@@ -179,15 +169,7 @@ class FaultProxy(grpc.GenericRpcHandler):
         return answer
 
     async def _pass_on(self, method: str, workflow_id: str, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        call = self._channel.unary_unary(method)
-        try:
-            answer: bytes = await call(
-                request, metadata=((WORKFLOW_HEADER, workflow_id),), timeout=context.time_remaining()
-            )
-        except grpc.aio.AioRpcError as error:
-            context.set_trailing_metadata(tuple(error.trailing_metadata() or ()))
-            await context.abort(error.code(), error.details() or "")
-        return answer
+        return await self.pass_on(method, ((WORKFLOW_HEADER, workflow_id),), request, context)
 
 
 def _definite_refusal() -> grpc.Status:

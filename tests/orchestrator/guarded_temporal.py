@@ -9,6 +9,7 @@ import grpc
 import trustme
 
 from services.runtime.channels import open_channel
+from tests.pass_through import PassThrough
 
 # Sent on to the server behind; everything else is between the client and this endpoint.
 PASSED_ON = ("temporal-namespace", "client-name", "client-version", "caller-type")
@@ -35,7 +36,7 @@ class Certificates:
         return made
 
 
-class GuardedTemporal(grpc.GenericRpcHandler):
+class GuardedTemporal(PassThrough):
     """In front of the server at `upstream`. `refused`: key → names of the methods that it may not call."""
 
     def __init__(
@@ -47,10 +48,8 @@ class GuardedTemporal(grpc.GenericRpcHandler):
         host: str = "127.0.0.1",
         clients_need_certificates: bool = False,
     ) -> None:
+        super().__init__(open_channel(upstream))
         self.refused = dict(refused)
-        self._channel = open_channel(upstream)
-        self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers((self,))
         issued = certificates.authority.issue_cert(host)
         credentials = grpc.ssl_server_credentials(
             [(issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())],
@@ -58,14 +57,6 @@ class GuardedTemporal(grpc.GenericRpcHandler):
             clients_need_certificates,
         )
         self.address = f"127.0.0.1:{self._server.add_secure_port('127.0.0.1:0', credentials)}"
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(None)
-        await self._channel.close()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         """Every method is passed on as bytes, if its key may call it."""
@@ -79,12 +70,6 @@ class GuardedTemporal(grpc.GenericRpcHandler):
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "an unknown key (test)")
             if method.rpartition("/")[2] in self.refused[key]:
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this key may not do that (test)")
-            call = self._channel.unary_unary(method)
-            try:
-                answer: bytes = await call(request, metadata=passed_on, timeout=context.time_remaining())
-            except grpc.aio.AioRpcError as error:
-                context.set_trailing_metadata(tuple(error.trailing_metadata() or ()))
-                await context.abort(error.code(), error.details() or "")
-            return answer
+            return await self.pass_on(method, passed_on, request, context)
 
         return grpc.unary_unary_rpc_method_handler(handle)
