@@ -99,7 +99,8 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
         payment_workflows = PaymentWorkflowClient(workflows.client, temporal.task_queue)
         unfinished = Unfinished(store, money, workflows, payment_workflows)
         orders = CheckoutServicer(store, quoter, placer, settings.payment_provider)
-        steps = OrderStepsServicer(store, PayPages(store, providers))
+        pages = PayPages(store, providers)
+        steps = OrderStepsServicer(store, pages)
         reconciling = Reconciling(store, money, providers, payment_workflows, unfinished)
         payments = PaymentsServicer(store, money, unfinished, reconciling)
         payment_steps = PaymentStepsServicer(store, money, Refunding(store, money, providers), reconciling)
@@ -111,7 +112,7 @@ async def serving(settings: CheckoutSettings, temporal: TemporalSettings) -> Asy
                 "quittance.checkout.v1.PaymentStepsService", add_PaymentStepsServiceServicer_to_server, payment_steps
             ),
         ]
-        webhooks = Webhooks(store, money, providers, unfinished, settings.senders, settings.http_body_timeout_s)
+        webhooks = Webhooks(store, money, providers, pages, unfinished, settings.senders, settings.http_body_timeout_s)
         listener = serving_webhooks(
             webhooks,
             settings.http_address,

@@ -23,6 +23,7 @@ from services.checkout.domain.kinds import EventOutcome, PaymentState
 from services.checkout.domain.payments import News
 from services.checkout.domain.receipts import ReceiptKey, RefundNews
 from services.checkout.errors import PaymentIdTaken, ProviderNotConfigured, ProviderUnavailable
+from services.checkout.pay_pages import PayPages
 from services.checkout.payments.provider import (
     EventKind,
     PaymentProvider,
@@ -69,6 +70,7 @@ class Webhooks:
         store: CheckoutStore,
         money: MoneyStore,
         providers: PaymentProviders,
+        pages: PayPages,
         unfinished: Unfinished,
         senders: Senders,
         body_timeout_s: float,
@@ -77,6 +79,7 @@ class Webhooks:
         self._store = store
         self._money = money
         self._providers = providers
+        self._pages = pages
         self._unfinished = unfinished
         self._senders = senders
         self._body_timeout_s = body_timeout_s
@@ -129,6 +132,8 @@ class Webhooks:
             received_at=datetime.now(UTC),
             is_told=order_id is None or event.kind.value not in _TOLD,
         )
+        if order_id is not None and event.refund is not None:
+            await self._learn_of_payment(order_id, ReceiptKey(provider, event.refund.provider_payment_id))
         command = ReceiveEvent(
             event=stored, news=_news_of(event), refund=_refund_news_of(provider, event), dispute=_dispute_of(event)
         )
@@ -138,6 +143,11 @@ class Webhooks:
         if order_id is not None and stored.kind in _TOLD | _MOVES_MONEY:
             self._unfinished.tell(order_id, stored)
         return outcome
+
+    async def _learn_of_payment(self, order_id: UUID, key: ReceiptKey) -> None:
+        """A refund may be told of before its payment is. Then the provider is asked, so that both end alike (P3)."""
+        if await self._money.find_receipt(key) is None and await self._store.find_order(order_id) is not None:
+            await self._pages.read(order_id, refresh=True)
 
     async def _order_of(self, provider: str, event: ProviderEvent) -> UUID | None:
         if event.order_id is not None:

@@ -189,6 +189,44 @@ async def test_refund_at_the_dashboard_before_the_pivot_leaves_no_money_to_settl
     assert await till.shop.close(order.order_id) == "CLOSED"
 
 
+async def test_refund_that_is_told_of_before_its_payment_ends_as_if_it_came_after(
+    till: Till, webhooks: WebhookSender, owner_connection: asyncpg.Connection
+) -> None:
+    """P3: any order of events ends in the same state."""
+    order = await till.paid()
+    await forget_payment(owner_connection, order.order_id)
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    paid_as = order.payment.provider_payment_id
+    assert await webhooks.send(refund_event_of(session["session_id"], paid_as, 1_000)) == 200
+    money = await till.money(order.order_id)
+    assert [receipt.standing for receipt in money.receipts] == [STANDING.RECEIPT_STANDING_UNWANTED]
+    assert [(refund.amount_minor, refund.source) for refund in money.refunds] == [
+        (1_000, payments_pb2.REFUND_SOURCE_PROVIDER)
+    ]
+    assert set(await till.findings(order.order_id)) == {"REFUND_MADE_AT_PROVIDER", "UNWANTED_PAYMENT"}
+    async with refused("PAYMENT_NOT_SETTLED"):
+        await till.shop.begin_settling(order.order_id)
+    # The payment's own event comes at last.
+    late = event_of(order, session["session_id"], "payment.paid", provider_payment_id=paid_as)
+    assert await webhooks.send(late) == 200
+    assert await till.money(order.order_id) == money
+
+
+async def test_refund_that_is_told_of_while_the_provider_is_silent_has_to_come_again(
+    till: Till, webhooks: WebhookSender, owner_connection: asyncpg.Connection
+) -> None:
+    order = await till.paid()
+    await forget_payment(owner_connection, order.order_id)
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    told = refund_event_of(session["session_id"], order.payment.provider_payment_id, 1_000)
+    await till.sandbox.set_mode("failing")
+    assert await webhooks.send(told) == 503
+    await till.sandbox.set_mode("ok")
+    assert (await till.money(order.order_id)).refunds == []
+    assert await webhooks.send(told) == 200
+    assert [refund.amount_minor for refund in (await till.money(order.order_id)).refunds] == [1_000]
+
+
 async def test_late_money_is_unwanted_and_found(till: Till, webhooks: WebhookSender) -> None:
     """P4, P-5"""
     draft = await till.shop.priced()

@@ -140,6 +140,23 @@ async def test_refund_at_the_dashboard_is_booked(tills: PaymentStack) -> None:
     await tills.assert_books_agree()
 
 
+async def test_refund_at_the_dashboard_that_is_told_of_first_leaves_no_order_without_its_money(
+    tills: PaymentStack,
+) -> None:
+    """P3: Stripe's refund names the payment only, and the payment's own event is lost."""
+    order = await tills.awaiting("stripe")
+    url, tills.stripe.deliveries.url = tills.stripe.deliveries.url, ""
+    intent = tills.stripe.pay(tills.stripe_session(order))
+    tills.stripe.deliveries.url = url
+    tills.stripe.refund_at_dashboard(intent, 12_000)
+    money = await tills.until_all_returned(order)
+    assert [receipt.standing for receipt in money.receipts] == [payments_pb2.RECEIPT_STANDING_UNWANTED]
+    assert sorted(refund.amount_minor for refund in money.refunds) == [12_000, PRICE_MINOR - 12_000]
+    await tills.shop.cancel(order.order_id)
+    assert (await tills.shop.read_order(order.order_id)).state == checkout_pb2.ORDER_STATE_CANCELLED
+    await tills.assert_books_agree()
+
+
 async def test_page_that_cannot_be_closed_keeps_no_order_and_what_is_paid_there_goes_back(
     tills: PaymentStack,
 ) -> None:

@@ -246,6 +246,8 @@ async def test_receive_webhook_of_each_kind(provider: StripeProvider, stripe: St
     assert refunded.kind is EventKind.REFUND
     assert refunded.refund is not None
     assert (refunded.refund.refund_id, refunded.refund.amount_minor) == (None, 1_000)
+    # The refund does not name the order, its payment does.
+    assert refunded.order_id == request.order_id
     stripe.refuse_card(session)
     attempt = list(stripe.intents.values())[-1]
     refused = await receive(provider, stripe.tell("payment_intent.payment_failed", attempt))
@@ -255,6 +257,19 @@ async def test_receive_webhook_of_each_kind(provider: StripeProvider, stripe: St
     assert event.kind is EventKind.DISPUTE
     assert event.dispute is not None
     assert event.dispute.provider_payment_id == intent["id"]
+
+
+async def test_receive_webhook_of_a_refund_of_a_payment_that_is_not_ours(
+    provider: StripeProvider, stripe: StripeDouble
+) -> None:
+    request = session_request()
+    session = stripe.sessions[(await provider.create_session(request)).session_id]
+    refund = stripe.refund_at_dashboard(stripe.pay(session), 1_000)
+    foreign = await receive(provider, stripe.tell("refund.created", refund | {"payment_intent": "pi_of_nobody"}))
+    assert (foreign.kind, foreign.order_id) == (EventKind.REFUND, None)
+    stripe.faults.queue("read_payment", Fault.ERROR_BEFORE)
+    with pytest.raises(ProviderUnavailable):
+        await receive(provider, stripe.tell("refund.created", refund))
 
 
 async def test_receive_webhook_of_a_page_that_awaits_a_transfer_is_left_alone(

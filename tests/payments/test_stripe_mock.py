@@ -6,6 +6,7 @@ missing these tests are left out.
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -18,9 +19,10 @@ import pytest
 from deploy.local.ports import free_port
 from deploy.local.temporal_cli import cache_folder
 from services.checkout.errors import ProviderUnavailable
-from services.checkout.payments.provider import RefundRequest
+from services.checkout.payments.provider import EventKind, RefundRequest, Webhook
 from services.checkout.payments.stripe import StripeProvider, StripeSettings
 from services.runtime.ids import new_id
+from tests.payments.fakes.stripe_api import SECRET, sign
 from tests.payments.sandbox_process import session_request
 
 PROGRAM = shutil.which("stripe-mock") or str(cache_folder() / "stripe-mock")
@@ -56,7 +58,7 @@ async def _until_it_answers(address: str) -> None:
 
 @pytest.fixture
 async def provider(address: str) -> AsyncIterator[StripeProvider]:
-    settings = StripeSettings(api_key="sk_test_123", webhook_secret="whsec_1", api_base=address)
+    settings = StripeSettings(api_key="sk_test_123", webhook_secret=SECRET, api_base=address)
     provider = StripeProvider(settings, "shop-of-the-tests")
     yield provider
     await provider.close()
@@ -74,6 +76,11 @@ async def test_requests_are_what_stripe_describes(provider: StripeProvider) -> N
     await provider.close_session("cs_test_1")
     refund = RefundRequest(refund_id, request.order_id, "pi_1", 10, "USD", str(refund_id))
     assert (await provider.refund(refund)).provider_payment_id == "pi_1"
+    refunded = {"id": "re_1", "amount": 10, "currency": "usd", "status": "succeeded", "created": 1}
+    event = {"id": "evt_1", "object": "event", "type": "refund.created", "livemode": False}
+    body = json.dumps(event | {"data": {"object": refunded | {"payment_intent": "pi_1"}}}).encode()
+    told = await provider.receive_webhook(Webhook(sign(body), body, "127.0.0.1", datetime.now(UTC)))
+    assert (told.kind, told.order_id) == (EventKind.REFUND, None)
     now = datetime.now(UTC)
     assert [each async for each in provider.refunds_between(now - timedelta(days=1), now)] == []
 

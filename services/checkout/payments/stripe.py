@@ -6,6 +6,7 @@ docs.stripe.com/webhooks.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -191,7 +192,11 @@ class StripeProvider:
             raise WebhookNotConfigured
         signature = next((value for name, value in webhook.headers.items() if name.lower() == SIGNATURE_HEADER), "")
         verify(signature, webhook.raw_body, self._secrets, webhook.received_at)
-        return read_event(webhook.raw_body, self, is_live=self._is_live)
+        event = read_event(webhook.raw_body, self, is_live=self._is_live)
+        if event.refund is not None and event.order_id is None:
+            # Made at the dashboard: only its payment knows the order.
+            return replace(event, order_id=await self._order_of_payment(event.refund.provider_payment_id))
+        return event
 
     def order_of(self, metadata: Mapping[str, str]) -> UUID | None:
         """The order that an object was made for; None when it is not ours."""
@@ -211,6 +216,13 @@ class StripeProvider:
             refund_id=self._marks.refund_of(refund.metadata),
             failure_code=refund.failure_reason,
         )
+
+    async def _order_of_payment(self, payment_id: str) -> UUID | None:
+        try:
+            answer = await self._call("get", f"/v1/payment_intents/{payment_id}", {})
+        except ProviderRefused:
+            return None
+        return self.order_of(read_answer(NAME, PaymentIntent, answer).metadata)
 
     def _receipt(self, intent: PaymentIntent) -> Receipt:
         currency = intent.currency.upper()

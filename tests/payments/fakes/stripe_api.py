@@ -44,9 +44,10 @@ class StripeDouble(ApiDouble):
         self.route("GET", "/v1/checkout/sessions/{id}", "read_session", self._read_session)
         self.route("POST", "/v1/checkout/sessions/{id}/expire", "expire_session", self._expire_session)
         self.route("GET", "/v1/payment_intents", "list_payments", self._list_of(self.intents))
+        self.route("GET", "/v1/payment_intents/{id}", "read_payment", self._read_of(self.intents))
         self.route("POST", "/v1/refunds", "refund", self._refund)
         self.route("GET", "/v1/refunds", "list_refunds", self._list_of(self.refunds))
-        self.route("GET", "/v1/refunds/{id}", "read_refund", self._read_refund)
+        self.route("GET", "/v1/refunds/{id}", "read_refund", self._read_of(self.refunds))
 
     async def start(self) -> None:
         await super().start()
@@ -198,9 +199,12 @@ class StripeDouble(ApiDouble):
         self.tell("refund.created", refund)
         return 200, dict(refund)
 
-    def _read_refund(self, request: web.Request, _parameters: Object) -> Answer:
-        refund = self.refunds.get(request.match_info["id"])
-        return self.refusal(404, "resource_missing") if refund is None else (200, dict(refund))
+    def _read_of(self, objects: dict[str, Object]) -> Any:
+        def answer(request: web.Request, _parameters: Object) -> Answer:
+            found = objects.get(request.match_info["id"])
+            return self.refusal(404, "resource_missing") if found is None else (200, dict(found))
+
+        return answer
 
     def _list_of(self, objects: dict[str, Object]) -> Any:
         def answer(_request: web.Request, parameters: Object) -> Answer:
