@@ -76,9 +76,10 @@ def _failure_of_sqlstate(sqlstate: str) -> Failure:
 def is_unavailable(error: Exception) -> bool:
     """Whether the database, not the statement, is the reason of this failure."""
     if isinstance(error, asyncpg.PostgresError):
-        # 08 connection, 25006 read only after a failover, 40 rollback, 53 resources, 55P03 lock time-out, 57 operator
+        # 08 connection, 25006 read only after a failover, 40 rollback, 53 resources, 55P03 lock time-out, 57 operator,
+        # 58 the operating system below it
         sqlstate = error.sqlstate or ""
-        return sqlstate[:2] in ("08", "40", "53", "57") or sqlstate in ("25006", "55P03")
+        return sqlstate[:2] in ("08", "40", "53", "57", "58") or sqlstate in ("25006", "55P03")
     return isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 

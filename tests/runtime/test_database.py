@@ -50,6 +50,14 @@ async def test_reading_connection_killed_is_unavailable(pool: Pool) -> None:
     await ping(pool)
 
 
+@pytest.mark.parametrize("sqlstate", ["08006", "25006", "40001", "53100", "53300", "55P03", "57P01", "57P03", "58030"])
+async def test_reading_states_of_a_database_that_cannot_answer_now_are_unavailable(pool: Pool, sqlstate: str) -> None:
+    """Appendix A of PostgreSQL's manual."""
+    with pytest.raises(DatabaseUnavailable):
+        async with reading(pool) as connection:
+            await connection.execute(f"do $$ begin raise exception using errcode = '{sqlstate}'; end $$")
+
+
 async def test_jsonb_goes_both_ways(pool: Pool) -> None:
     value = {"a": [1, "ö", None]}
     assert await pool.fetchval("select $1::jsonb", value) == value
