@@ -132,7 +132,7 @@ async def test_refund_that_the_provider_refuses_has_failed_and_leaves_the_money_
     await till.sandbox.refund_at_dashboard(session["session_id"], 10_000)
     failed = await till.make(refund.refund_id)
     assert (failed.state, failed.failure) == (STATE.REFUND_STATE_FAILED, "amount_not_left")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len((await till.money(order.order_id)).refunds) < 2:
             await asyncio.sleep(0.02)
     assert {"REFUND_FAILED", "REFUND_MADE_AT_PROVIDER"} <= set(await till.findings(order.order_id))
@@ -179,7 +179,7 @@ async def test_refund_at_the_dashboard_before_the_pivot_leaves_no_money_to_settl
     order = await till.paid()
     [session] = await till.sandbox.sessions_of(UUID(order.order_id))
     await till.sandbox.refund_at_dashboard(session["session_id"], 1_000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (await till.money(order.order_id)).refunds:
             await asyncio.sleep(0.02)
     async with refused("PAYMENT_NOT_SETTLED"):

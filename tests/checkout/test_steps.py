@@ -17,7 +17,7 @@ CANCELLED = checkout_pb2.ORDER_STATE_CANCELLED
 
 
 async def until_payment_is(shop: Shop, order_id: str, state: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await shop.payment_state(order_id) != state:
             await asyncio.sleep(0.02)
 

@@ -29,7 +29,7 @@ class Till:
         return await self.shop.read_order(order.order_id)
 
     async def until_receipt(self, order_id: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (await self.money(order_id)).receipts:
                 await asyncio.sleep(0.02)
 

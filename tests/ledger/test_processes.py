@@ -106,7 +106,7 @@ async def test_processes_told_to_stop_all_end_in_order(ledger_settings: LedgerSe
         await until(lambda: len(listening(parent, address)) == 2)
         started = children(parent)
         parent.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await parent.wait() == 0
         assert not any(each.is_running() for each in started)
 
@@ -118,7 +118,7 @@ async def test_processes_one_killed_the_other_serves_and_it_is_started_anew(ledg
         # One that ends sooner is taken for broken.
         await asyncio.sleep(LIVED_MIN_S)
         victim.kill()
-        await asyncio.to_thread(psutil.wait_procs, [victim], timeout=10)
+        await asyncio.to_thread(psutil.wait_procs, [victim], timeout=60)
         await post_over_many_connections(address)
         await until(lambda: len(listening(parent, address)) == 2)
         pids = {each.pid for each in listening(parent, address)}

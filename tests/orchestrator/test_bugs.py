@@ -175,7 +175,7 @@ async def test_bug_in_an_activity_shows_as_stuck_and_an_operator_has_it_tried_ag
         await until(lambda: _has_called(purchase, "vouchers.RollbackRedemptions"))
         assert "checkout.EndOrder" not in stack.faults.rpcs_of(purchase.workflow_id)
         is_broken = False
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await handle.execute_update(CheckoutWorkflow.resolve, RETRY)
             result = await handle.result()
     assert result.refusal.reason == "REFUSED_BY_TEST"

@@ -252,5 +252,5 @@ def folder_in(folder: Path, name: str) -> Path:
 
 async def state_of(health: health_pb2_grpc.HealthStub, service: str = "") -> str:
     request = health_pb2.HealthCheckRequest(service=service)
-    response = await health.Check(request, wait_for_ready=True, timeout=10)
+    response = await health.Check(request, wait_for_ready=True, timeout=60)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))

@@ -57,7 +57,7 @@ async def test_delivery_to_nobody_is_tried_again_until_somebody_answers(tmp_path
     client = process.client()
     session = await client.create_session(session_request())
     await click(session.url, "decline")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len((await process.journal())["deliveries"]) < 2:
             await asyncio.sleep(0.05)
     journal = await process.journal()

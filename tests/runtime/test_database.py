@@ -111,6 +111,6 @@ async def test_in_transaction_refusal_rolls_back(pool: Pool) -> None:
 
 
 async def test_in_transaction_database_not_there_is_unavailable(nowhere: Pool) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(DatabaseUnavailable):
             await in_transaction(nowhere, lambda connection: put(connection, new_id()))

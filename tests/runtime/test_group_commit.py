@@ -27,7 +27,7 @@ async def stored(pool: Pool) -> dict[object, int]:
 
 
 async def outcomes_of(group: GroupCommit[PutBox, int], commands: Sequence[PutBox]) -> list[int | BaseException]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await asyncio.gather(*(group.submit(command) for command in commands), return_exceptions=True)
 
 
@@ -48,7 +48,7 @@ async def blocked_shelf(pool: Pool) -> AsyncIterator[None]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.001)
 
@@ -430,7 +430,7 @@ async def test_close_waits_for_what_every_lane_has_taken(pool: Pool) -> None:
     await until(lambda: bool(unit.groups))
     assert not closing.done()
     unit.may_end.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await closing
     assert [answer.result() for answer in answers] == [[0], [1, 1], [2], [0, 1, 2]]
 
@@ -488,7 +488,7 @@ async def test_submit_backends_killed_all_the_time_nothing_is_lost_or_doubled(po
 
     is_over = asyncio.Event()
     commands = boxes(600)
-    async with GroupCommit(pool, Shelf(), group_max=5) as group, asyncio.timeout(20):
+    async with GroupCommit(pool, Shelf(), group_max=5) as group, asyncio.timeout(60):
         killer = asyncio.create_task(kill_again_and_again())
         answers = await asyncio.gather(*(put_until_known(command) for command in commands))
         is_over.set()

@@ -25,7 +25,7 @@ async def start(**environment: str) -> tuple[Process, str]:
     arguments = (sys.executable, "-m", "tests.runtime.toy_main")
     process = await asyncio.create_subprocess_exec(*arguments, cwd=REPOSITORY, env=variables, stdout=PIPE)
     assert process.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for line in process.stdout:
             if b"listening" in line:
                 return process, line.decode()
@@ -35,7 +35,7 @@ async def start(**environment: str) -> tuple[Process, str]:
 async def stop(process: Process) -> str:
     """What it wrote from listening to its end."""
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         written, _ = await process.communicate()
     assert process.returncode == 0
     return written.decode()

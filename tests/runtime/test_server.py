@@ -42,7 +42,7 @@ async def running(toys: Toys, database: Database | None = None, **settings: obje
 
 async def until(channel: grpc.aio.Channel, status: int, name: str = "") -> None:
     stub = health_pb2_grpc.HealthStub(channel)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status != status:
             await asyncio.sleep(0.005)
 
@@ -113,7 +113,7 @@ async def test_stop_ends_calls_that_outlast_their_grace() -> None:
         channel = grpc.aio.insecure_channel(server.address)
         call = channel.unary_unary(f"/{NAME}/Play")(PlayRequest(name="wait").SerializeToString())
         await toys.started.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await toys.cancelled.wait()
     with pytest.raises(grpc.aio.AioRpcError):
         await call

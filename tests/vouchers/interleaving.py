@@ -66,7 +66,7 @@ class Queue:
         """Starts a call on a server that has none waiting, and returns once it stands in the queue for the row."""
         task = asyncio.ensure_future(outcome(call))
         self.length += 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.connection.fetchval(_QUEUED) < self.length:
                 if task.done():
                     raise AssertionError(f"a call did not wait for the campaign: {task.result()}")

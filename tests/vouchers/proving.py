@@ -131,6 +131,6 @@ async def _percentage(shop: Shop) -> str:
 async def until_swept(database_url: str, shop: Shop, campaign_id: str) -> None:
     """Waits until the reservation whose time has come is ended."""
     request = campaigns_pb2.GetCampaignReportRequest(campaign_id=campaign_id)
-    async with asyncio.timeout(10), served(database_url, sweep_interval_s=0.05):
+    async with asyncio.timeout(60), served(database_url, sweep_interval_s=0.05):
         while not (await shop.stub.campaigns.GetCampaignReport(request)).report.expired:
             await asyncio.sleep(0.02)

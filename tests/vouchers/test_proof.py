@@ -156,6 +156,6 @@ async def test_verification_during_traffic_finds_nothing(proven: Proven) -> None
 
 async def test_server_verifies_by_itself(proven: Proven) -> None:
     await proven.tamper()
-    async with served(proven.url, verify_interval_s=86_400), asyncio.timeout(20):
+    async with served(proven.url, verify_interval_s=86_400), asyncio.timeout(60):
         while len(await proven.findings()) < 2:
             await asyncio.sleep(0.05)

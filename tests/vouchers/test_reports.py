@@ -102,7 +102,7 @@ async def test_report_of_expired_and_restored_redemptions(shop: Shop, owner_conn
     await shop.confirm(restored)
     await shop.restore(restored)
     await shop.redeem(expired)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (await report(shop, campaign_id)).report.expired:
             await asyncio.sleep(0.05)
     found = (await report(shop, campaign_id)).report

@@ -28,7 +28,7 @@ async def confirmed(shop: Shop, **campaign: object) -> Order:
 
 async def eventually(shop: Shop, order: Order, state: int) -> None:
     """Until the sweep has been there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await shop.states(order.codes[0]) != [state]:
             await asyncio.sleep(0.05)
 
