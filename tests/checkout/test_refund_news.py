@@ -11,10 +11,8 @@ from services.checkout.domain.kinds import ReceiptStanding, RefundState
 from services.checkout.domain.receipts import Receipt, ReceiptKey, Refund, RefundNews, new_refund
 from services.runtime.ids import new_id
 from tests.checkout.conftest import Checkout
-from tests.checkout.shop import Shop
-from tests.checkout.test_money import Till
+from tests.checkout.till import Till
 from tests.checkout.webhook_sender import WebhookSender, refund_event_of
-from tests.payments.sandbox_process import SandboxProcess
 
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
 KEY = ReceiptKey("stripe", "pi_1")
@@ -75,13 +73,10 @@ def test_refund_that_changes_after_it_was_completed_is_to_be_booked_again() -> N
     assert booked.after(REFUNDED, NOW) == booked
 
 
-async def test_more_than_was_paid_is_found_once_it_has_gone_back(
-    shop: Shop, checkout: Checkout, sandbox: SandboxProcess, webhooks: WebhookSender
-) -> None:
+async def test_more_than_was_paid_is_found_once_it_has_gone_back(till: Till, webhooks: WebhookSender) -> None:
     """P-6: a refund of ours that is pending may yet be refused, because somebody at the dashboard was faster."""
-    till = Till(shop, checkout, sandbox)
     order = await till.placed()
-    [session] = await sandbox.sessions_of(UUID(order.order_id))
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
     assert (await till.refund(order.order_id)).amount_minor == 50_000
     for _ in range(2):
         event = refund_event_of(session["session_id"], order.payment.provider_payment_id, 25_000)
@@ -94,11 +89,10 @@ async def test_more_than_was_paid_is_found_once_it_has_gone_back(
 
 
 async def test_refund_that_has_changed_since_it_was_booked_is_not_completed(
-    shop: Shop, checkout: Checkout, sandbox: SandboxProcess, webhooks: WebhookSender
+    till: Till, checkout: Checkout, webhooks: WebhookSender
 ) -> None:
-    till = Till(shop, checkout, sandbox)
     order = await till.placed()
-    [session] = await sandbox.sessions_of(UUID(order.order_id))
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
     event = refund_event_of(session["session_id"], order.payment.provider_payment_id, 7_000)
     assert await webhooks.send(event) == 200
     [made] = (await till.money(order.order_id)).refunds
