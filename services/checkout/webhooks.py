@@ -209,6 +209,8 @@ _ANSWERS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     _BodyCutOff: (HTTPStatus.BAD_REQUEST, "cut_off"),
     HttpProcessingError: (HTTPStatus.BAD_REQUEST, "refused"),
     WebhookNotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
+    # The provider refuses our key when it is asked.
+    ProviderNotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
     WebhookRefused: (HTTPStatus.BAD_REQUEST, "refused"),
     PaymentIdTaken: (HTTPStatus.BAD_REQUEST, "refused"),
     DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),

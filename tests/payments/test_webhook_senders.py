@@ -189,6 +189,17 @@ async def test_notification_while_the_api_cannot_be_asked_has_to_come_again(till
     assert await till.outcome(sent_by(OURS, body)) == PAID
 
 
+async def test_notification_while_our_key_is_refused_has_to_come_again(till: Till) -> None:
+    """Somebody has rolled the key and not told us."""
+    _, body = await till.paid_at_yookassa()
+    till.yookassa.keys_are_rolled = True
+    try:
+        assert await till.outcome(sent_by(OURS, body)) == UNAVAILABLE
+    finally:
+        till.yookassa.keys_are_rolled = False
+    assert await till.outcome(sent_by(OURS, body)) == PAID
+
+
 async def test_notification_of_an_unknown_kind_is_stored_and_left_alone(till: Till) -> None:
     assert await till.outcome(sent_by(OURS, told("payout.succeeded", {"id": str(new_id())}))) == STORED
 

@@ -31,6 +31,8 @@ class ApiDouble:
         self._replays_errors = replays_errors
         # Names of calls that are answered 400, a definite no.
         self.refused_calls: set[str] = set()
+        # Whether every caller's key is refused, as after a new one was made.
+        self.keys_are_rolled = False
         self._application = web.Application()
         self._runner: web.AppRunner | None = None
 
@@ -63,7 +65,7 @@ class ApiDouble:
     def _answering(self, call: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.journal.count(call)
-            if not self.is_known(request):
+            if self.keys_are_rolled or not self.is_known(request):
                 return _response(self.refusal(401, "invalid_credentials"))
             parameters = await self.read(request)
             if call in self.refused_calls:
