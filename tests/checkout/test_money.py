@@ -189,15 +189,20 @@ async def test_refund_at_the_dashboard_before_the_pivot_leaves_no_money_to_settl
     assert await till.shop.close(order.order_id) == "CLOSED"
 
 
+async def refunded_untold(till: Till, owner: asyncpg.Connection) -> tuple[checkout_pb2.Order, dict[str, Any]]:
+    """A paid order of whose payment checkout does not know, and the event of a refund of it."""
+    order = await till.paid()
+    await forget_payment(owner, order.order_id)
+    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
+    return order, refund_event_of(session["session_id"], order.payment.provider_payment_id, 1_000)
+
+
 async def test_refund_that_is_told_of_before_its_payment_ends_as_if_it_came_after(
     till: Till, webhooks: WebhookSender, owner_connection: asyncpg.Connection
 ) -> None:
     """P3: any order of events ends in the same state."""
-    order = await till.paid()
-    await forget_payment(owner_connection, order.order_id)
-    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
-    paid_as = order.payment.provider_payment_id
-    assert await webhooks.send(refund_event_of(session["session_id"], paid_as, 1_000)) == 200
+    order, told = await refunded_untold(till, owner_connection)
+    assert await webhooks.send(told) == 200
     money = await till.money(order.order_id)
     assert [receipt.standing for receipt in money.receipts] == [STANDING.RECEIPT_STANDING_UNWANTED]
     assert [(refund.amount_minor, refund.source) for refund in money.refunds] == [
@@ -207,7 +212,8 @@ async def test_refund_that_is_told_of_before_its_payment_ends_as_if_it_came_afte
     async with refused("PAYMENT_NOT_SETTLED"):
         await till.shop.begin_settling(order.order_id)
     # The payment's own event comes at last.
-    late = event_of(order, session["session_id"], "payment.paid", provider_payment_id=paid_as)
+    paid_as = order.payment.provider_payment_id
+    late = event_of(order, told["refund"]["session_id"], "payment.paid", provider_payment_id=paid_as)
     assert await webhooks.send(late) == 200
     assert await till.money(order.order_id) == money
 
@@ -215,10 +221,7 @@ async def test_refund_that_is_told_of_before_its_payment_ends_as_if_it_came_afte
 async def test_refund_that_is_told_of_while_the_provider_is_silent_has_to_come_again(
     till: Till, webhooks: WebhookSender, owner_connection: asyncpg.Connection
 ) -> None:
-    order = await till.paid()
-    await forget_payment(owner_connection, order.order_id)
-    [session] = await till.sandbox.sessions_of(UUID(order.order_id))
-    told = refund_event_of(session["session_id"], order.payment.provider_payment_id, 1_000)
+    order, told = await refunded_untold(till, owner_connection)
     await till.sandbox.set_mode("failing")
     assert await webhooks.send(told) == 503
     await till.sandbox.set_mode("ok")
